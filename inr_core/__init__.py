@@ -1,0 +1,36 @@
+"""INR masks: pure tensor code. Tensors and configs in, tensors out; randomness is an argument."""
+
+from inr_core.explain import Explanation, InrConfig, explain
+from inr_core.faithfulness import mask_scores, minimal_area, target_score
+from inr_core.mask import MaskConfig, render
+from inr_core.microbatch import MicroBatch
+from inr_core.objective import ObjectiveConfig, log_kept, log_removed, perimeter_ratio
+from inr_core.optimise import Classify, OptimiseConfig, Scene
+from inr_core.perturbation import PerturbationConfig, baselines, gaussian_blur, perturb
+from inr_core.seeds import stable_seed
+from inr_core.siren import SirenConfig
+
+__all__ = [
+    "Classify",
+    "Explanation",
+    "InrConfig",
+    "MaskConfig",
+    "MicroBatch",
+    "ObjectiveConfig",
+    "OptimiseConfig",
+    "PerturbationConfig",
+    "Scene",
+    "SirenConfig",
+    "baselines",
+    "explain",
+    "gaussian_blur",
+    "log_kept",
+    "log_removed",
+    "mask_scores",
+    "minimal_area",
+    "perimeter_ratio",
+    "perturb",
+    "render",
+    "stable_seed",
+    "target_score",
+]

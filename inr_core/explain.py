@@ -1,0 +1,218 @@
+"""Explain a batch of images: restarts and rounds of conditioned INR masks.
+
+Shapes: B images, R restarts, N = B * R networks, A areas, K parameters, C channels, H, W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from inr_core.faithfulness import mask_scores, minimal_area
+from inr_core.mask import MaskConfig, render
+from inr_core.microbatch import MicroBatch
+from inr_core.objective import ObjectiveConfig, final_objective
+from inr_core.optimise import Classify, OptimiseConfig, Scene, draw_areas, optimise
+from inr_core.perturbation import PerturbationConfig, baselines
+from inr_core.seeds import stable_seed
+from inr_core.siren import init_parameters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InrConfig:
+    """Everything that decides the masks of an image, but the image, the classifier and the seed.
+
+    areas       areas whose masks are stored, fractions of the classifier's input
+    restarts    independent weight initialisations; all are kept, the best is marked
+    rounds      at most so many non-overlapping explanations one after the other
+    round_score a round ends its chain (and is not kept) when no area keeps this share of the
+                image's score; the first round is always kept
+    """
+
+    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    restarts: int = 1
+    rounds: int = 1
+    round_score: float = 0.5
+    mask: MaskConfig = field(default_factory=MaskConfig)
+    perturbation: PerturbationConfig = field(default_factory=PerturbationConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
+
+    def __post_init__(self) -> None:
+        if not self.areas or not all(0 < a < 1 for a in self.areas):
+            raise ValueError(f"areas must lie in (0, 1), got {self.areas}")
+        if list(self.areas) != sorted(set(self.areas)):
+            raise ValueError(f"areas must be ascending and distinct, got {self.areas}")
+        if self.restarts < 1 or self.rounds < 1:
+            raise ValueError(
+                f"restarts and rounds must be at least 1, got {self.restarts}, {self.rounds}"
+            )
+        last = self.mask.largest_area(self.rounds - 1)
+        if self.areas[0] > last:
+            raise ValueError(
+                f"rounds={self.rounds} leaves at most an area of {last:.3f} to the last round, "
+                f"but the smallest of areas is {self.areas[0]}"
+            )
+
+    def areas_of_round(self, round_: int) -> tuple[float, ...]:
+        """The areas for which earlier rounds leave enough of the image."""
+        return tuple(a for a in self.areas if a <= self.mask.largest_area(round_))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One optimised network and its masks.
+
+    parameters  (K,) float16, CPU
+    masks       (A, H, W) uint8, 255 = keep, rendered from `parameters`
+    kept        softmax score of the target with only the mask kept, one per area
+    removed     the same with the mask removed
+    objective   in [0, 1], higher is better
+    """
+
+    restart: int
+    round: int
+    seed: int
+    best: bool
+    objective: float
+    steps: int
+    minimal_area: float | None
+    parameters: Tensor
+    areas: tuple[float, ...]
+    masks: Tensor
+    kept: tuple[float, ...]
+    removed: tuple[float, ...]
+
+
+def explain(
+    image_BCHW: Tensor,
+    target_B: Tensor,
+    score_B: Tensor,
+    ids: Sequence[str],
+    classify: Classify,
+    config: InrConfig,
+    *,
+    seed: int,
+    microbatch: MicroBatch,
+    custom_baseline: Tensor | None = None,
+) -> list[list[Explanation]]:
+    """Explanations of every image, ordered by round and restart.
+
+    image_BCHW  in the classifier's input space
+    score_B     softmax score of the target on the whole image
+    ids         decide the seeds, together with `seed`, the restart and the round
+    """
+    baseline_BLCHW = baselines(image_BCHW, config.perturbation, custom_baseline)
+    found: list[list[Explanation]] = [[] for _ in ids]
+    networks = [(b, r) for b in range(len(ids)) for r in range(config.restarts)]
+    previous_NJK = image_BCHW.new_zeros(len(networks), 0, config.mask.network.parameter_count)
+    for round_ in range(config.rounds):
+        image_N = torch.tensor([b for b, _ in networks], device=image_BCHW.device)
+        scene = Scene(
+            image_NCHW=image_BCHW[image_N],
+            baseline_NLCHW=baseline_BLCHW[image_N],
+            target_N=target_B[image_N],
+            pyramid=config.perturbation.kind == "pyramid",
+        )
+        seeds = [stable_seed(seed, ids[b], r, round_) for b, r in networks]
+        theta_NK = _optimised(seeds, previous_NJK, round_, scene, classify, config, microbatch)
+        explanations = _explanations(
+            theta_NK, previous_NJK, round_, scene, score_B[image_N], classify, config, microbatch
+        )
+        going_on = []
+        for n, ((b, r), explanation) in enumerate(zip(networks, explanations, strict=True)):
+            if round_ == 0 or _explains(explanation, score_B[b].item(), config):
+                found[b].append(replace(explanation, restart=r, seed=seeds[n]))
+                going_on.append(n)
+        networks = [networks[n] for n in going_on]
+        if not networks:
+            break
+        previous_NJK = torch.cat((previous_NJK, theta_NK[:, None]), dim=1)[going_on]
+    return [_mark_best(of_image) for of_image in found]
+
+
+def _optimised(
+    seeds: list[int],
+    previous_NJK: Tensor,
+    round_: int,
+    scene: Scene,
+    classify: Classify,
+    config: InrConfig,
+    microbatch: MicroBatch,
+) -> Tensor:
+    """Parameters after the optimisation, (N, K), rounded to the float16 in which they are kept."""
+    device = scene.image_NCHW.device
+    theta_NK = torch.stack([init_parameters(s, config.mask.network) for s in seeds]).to(device)
+    areas = config.areas_of_round(round_)
+    low = min(config.optimise.smallest_area, areas[0])
+    high = max(min(config.optimise.largest_area, config.mask.largest_area(round_)), areas[-1])
+    levels = scene.baseline_NLCHW.shape[1]
+    area_SNA, level_SNA = draw_areas(seeds, levels, config.optimise, low, high)
+    theta_NK, _ = optimise(
+        theta_NK,
+        previous_NJK,
+        area_SNA.to(device),
+        level_SNA.to(device),
+        scene,
+        classify,
+        config.mask,
+        config.objective,
+        config.optimise,
+        microbatch,
+    )
+    return theta_NK.half().float()
+
+
+def _explanations(
+    theta_NK: Tensor,
+    previous_NJK: Tensor,
+    round_: int,
+    scene: Scene,
+    score_N: Tensor,
+    classify: Classify,
+    config: InrConfig,
+    microbatch: MicroBatch,
+) -> list[Explanation]:
+    """Render and score the networks of one round; restart, seed and best are filled in later."""
+    areas = config.areas_of_round(round_)
+    size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
+    area_NA = torch.tensor(areas, dtype=torch.float64).expand(len(theta_NK), -1)
+    masks_NAHW = render(theta_NK, previous_NJK, area_NA, size, config.mask)
+    kept_NA, removed_NA = mask_scores(
+        masks_NAHW.to(scene.image_NCHW.device), scene, classify, microbatch
+    )
+    objective_N = final_objective(kept_NA, removed_NA, config.objective.game)
+    return [
+        Explanation(
+            restart=0,
+            round=round_,
+            seed=0,
+            best=False,
+            objective=objective_N[n].item(),
+            steps=config.optimise.steps,
+            minimal_area=minimal_area(areas, kept_NA[n], score_N[n].item()),
+            parameters=theta_NK[n].half().cpu(),
+            areas=areas,
+            masks=masks_NAHW[n],
+            kept=tuple(kept_NA[n].tolist()),
+            removed=tuple(removed_NA[n].tolist()),
+        )
+        for n in range(len(theta_NK))
+    ]
+
+
+def _explains(explanation: Explanation, score: float, config: InrConfig) -> bool:
+    """Whether what the earlier rounds left still explains the class, at one area at least."""
+    return max(explanation.kept) >= config.round_score * score
+
+
+def _mark_best(explanations: list[Explanation]) -> list[Explanation]:
+    """Mark the best restart of every round; of equals the first."""
+    best: dict[int, Explanation] = {}
+    for e in explanations:
+        if e.round not in best or e.objective > best[e.round].objective:
+            best[e.round] = e
+    return [replace(e, best=best[e.round] is e) for e in explanations]

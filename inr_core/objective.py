@@ -1,0 +1,87 @@
+"""The objective: rewards of a game, and the penalties that shape the mask.
+
+Shapes: M perturbed images, K classes, N networks, A areas, h x w coarse grid.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Game = Literal["preservation", "deletion", "dual"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectiveConfig:
+    """What is maximised.
+
+    game             `preservation`: the score survives inside the mask; `deletion`: it does not
+                     survive outside; `dual`: both
+    deletion_weight  weight of the deletion reward in the dual game
+    area_weight      weight of the vecsort penalty, where that is the area constraint
+    perimeter_weight weight of the perimeter, in perimeters of the disc of equal area
+    """
+
+    game: Game = "dual"
+    deletion_weight: float = 1.0
+    area_weight: float = 30.0
+    perimeter_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.game not in ("preservation", "deletion", "dual"):
+            raise ValueError(f"game must be preservation, deletion or dual, got {self.game!r}")
+        weights = (self.deletion_weight, self.area_weight, self.perimeter_weight)
+        if min(weights) < 0:
+            raise ValueError(f"the weights of the objective must not be negative, got {weights}")
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the kept image is scored while optimising."""
+        return self.game != "deletion"
+
+    @property
+    def removes(self) -> bool:
+        """Whether the image with the mask removed is scored while optimising."""
+        return self.game != "preservation"
+
+
+def log_kept(logits_MK: Tensor, target_M: Tensor) -> Tensor:
+    """log p_c, (M,): reward of the preservation game."""
+    return torch.log_softmax(logits_MK, dim=1).gather(1, target_M[:, None])[:, 0]
+
+
+def log_removed(logits_MK: Tensor, target_M: Tensor) -> Tensor:
+    """log(1 - p_c), (M,): reward of the deletion game, without cancellation near p_c = 1."""
+    others = logits_MK.scatter(1, target_M[:, None], -math.inf)
+    return others.logsumexp(1) - logits_MK.logsumexp(1)
+
+
+def perimeter_ratio(mask_NAhw: Tensor, area_NA: Tensor) -> Tensor:
+    """Total variation over the perimeter of the disc of equal area, (N, A); 1 for the disc.
+
+    The border of the image does not count.
+    """
+    h, w = mask_NAhw.shape[-2:]
+    down = mask_NAhw[..., 1:, :-1] - mask_NAhw[..., :-1, :-1]
+    right = mask_NAhw[..., :-1, 1:] - mask_NAhw[..., :-1, :-1]
+    # 1e-8 keeps the square root differentiable where the mask is flat
+    length = (down.square() + right.square() + 1e-8).sqrt().sum((-1, -2))
+    return length / (2 * (math.pi * area_NA * h * w).sqrt())
+
+
+def final_objective(kept_NA: Tensor, removed_NA: Tensor, game: Game) -> Tensor:
+    """One number per mask set in [0, 1], higher is better, (N,): what ranks the restarts.
+
+    Mean over areas of the kept score (preservation), of 1 - the removed score (deletion), or of
+    both (dual).
+    """
+    reward = {
+        "preservation": kept_NA,
+        "deletion": 1 - removed_NA,
+        "dual": (kept_NA + 1 - removed_NA) / 2,
+    }[game]
+    return reward.mean(1)

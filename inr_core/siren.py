@@ -1,0 +1,102 @@
+"""Stacked SIRENs: N independent coordinate networks, conditioned on an area.
+
+Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions", NeurIPS
+2020; the conditioning on the area follows Byra and Skibbe, WACV 2025.
+
+Shapes: N networks, A areas, P coordinates, D hidden width, K parameters of one network.
+Coordinates are in [-1, 1], row first.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SirenConfig:
+    """Size and bandwidth of one network.
+
+    hidden_width   units of every sine layer
+    sine_layers    number of sine layers, the coordinate layer included
+    w0_first       frequency factor of the coordinate layer; higher = finer masks
+    w0_hidden      frequency factor of the other sine layers
+    """
+
+    hidden_width: int = 64
+    sine_layers: int = 3
+    w0_first: float = 3.0
+    w0_hidden: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.hidden_width < 1 or self.sine_layers < 1:
+            raise ValueError(
+                "hidden_width and sine_layers must be at least 1, got "
+                f"{self.hidden_width} and {self.sine_layers}"
+            )
+        if self.w0_first <= 0 or self.w0_hidden <= 0:
+            raise ValueError(
+                f"w0_first and w0_hidden must be positive, got {self.w0_first}, {self.w0_hidden}"
+            )
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of one network's weights, in the order in which they are stored."""
+        width = self.hidden_width
+        hidden = [(width, width), (1, width)] * (self.sine_layers - 1)
+        return [(2, width), (1, width), (1, width), *hidden, (width, 1), (1, 1)]
+
+    @property
+    def parameter_count(self) -> int:
+        """K, the number of weights of one network."""
+        return sum(math.prod(shape) for shape in self.shapes())
+
+
+def init_parameters(seed: int, config: SirenConfig) -> Tensor:
+    """Draw one network's weights, (K,) float32, from `seed` alone.
+
+    Coordinate layer: uniform in [-1/2, 1/2], times w0_first when evaluated. Hidden layers:
+    uniform in +-sqrt(6 / D) / w0_hidden, which keeps the activations' distribution (SIREN,
+    section 3.2).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    bound = math.sqrt(6 / config.hidden_width)
+    bounds = [0.5, 0.5, 0.5]
+    bounds += [bound / config.w0_hidden, 0.0] * (config.sine_layers - 1) + [bound, 0.0]
+    draws = [
+        (torch.rand(math.prod(shape), generator=generator) * 2 - 1) * b
+        for shape, b in zip(config.shapes(), bounds, strict=True)
+    ]
+    return torch.cat(draws)
+
+
+def unpack(theta_NK: Tensor, config: SirenConfig) -> list[Tensor]:
+    """Views of the flat parameters as stacked weights, each (N, in, out)."""
+    shapes = config.shapes()
+    parts = torch.split_with_sizes(theta_NK, [math.prod(shape) for shape in shapes], dim=1)
+    return [p.reshape(-1, *shape) for p, shape in zip(parts, shapes, strict=True)]
+
+
+def siren(theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenConfig) -> Tensor:
+    """Evaluate N networks at P coordinates for A areas each: the field, (N, A, P), unbounded."""
+    first, shift, area_weight, *rest = unpack(theta_NK, config)
+    wave_NPD = config.w0_first * (coords_P2 @ first + shift)
+    condition_NAD = (torch.logit(area_NA) / 2)[:, :, None] * area_weight
+    hidden = torch.sin(wave_NPD[:, None] + condition_NAD[:, :, None]).flatten(1, 2)
+    for weight, bias in zip(rest[:-2:2], rest[1:-2:2], strict=True):
+        hidden = torch.sin(config.w0_hidden * torch.baddbmm(bias, hidden, weight))
+    field = torch.baddbmm(rest[-1], hidden, rest[-2])
+    return field.view(theta_NK.shape[0], area_NA.shape[1], coords_P2.shape[0])
+
+
+def grid(height: int, width: int, like: Tensor) -> Tensor:
+    """Centres of the cells of a height x width grid, (P, 2) in [-1, 1], row first."""
+
+    def centres(count: int) -> Tensor:
+        index = torch.arange(count, dtype=like.dtype, device=like.device)
+        return (2 * index + 1) / count - 1
+
+    rows, columns = torch.meshgrid(centres(height), centres(width), indexing="ij")
+    return torch.stack((rows, columns), dim=-1).flatten(0, 1)

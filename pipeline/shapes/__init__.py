@@ -1,0 +1,17 @@
+"""`builtin:shapes`: a small classifier in the package and images whose evidence is known."""
+
+from pipeline.shapes.generate import CLASSES, CUES, ShapesImage, generate, write_dataset
+from pipeline.shapes.network import MEAN, SIZE, STD, ShapesNetwork, load_shapes
+
+__all__ = [
+    "CLASSES",
+    "CUES",
+    "MEAN",
+    "SIZE",
+    "STD",
+    "ShapesImage",
+    "ShapesNetwork",
+    "generate",
+    "load_shapes",
+    "write_dataset",
+]

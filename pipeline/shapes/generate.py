@@ -1,0 +1,368 @@
+"""Images of textured shapes whose evidence is known.
+
+An image shows an object (a shape filled with a texture) on clutter. Five of the ten classes have a
+cue besides: a patch of another texture that occurs with that class only. Colours, untextured shapes
+and lines carry no information about the class; neither does the object's shape or texture alone,
+because each shape and each texture belongs to two classes.
+
+Masks are boolean (H, W), True on the evidence. Lengths are pixels; (u, v) are coordinates of the
+turned frame of an object or a cue, with its centre at the origin.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIZE = 128
+CLASSES: tuple[str, ...] = (
+    "striped-disc",
+    "striped-star",
+    "checkered-square",
+    "checkered-triangle",
+    "dotted-triangle",
+    "dotted-cross",
+    "ringed-star",
+    "ringed-square",
+    "wavy-cross",
+    "wavy-disc",
+)
+CUES: dict[int, str] = {0: "bricks", 2: "sunburst", 4: "mesh", 6: "triangles", 8: "scales"}
+GAP = 6.0  # pixels between object and cue, so that a mask can keep one without the other
+FRAME = 3.0  # pixels between the evidence and the image's edge
+
+Field = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShapesImage:
+    """One image and where its evidence is.
+
+    `pixels` (H, W, 3) uint8; `object_mask` (H, W) bool, all False where the object was dropped;
+    `cue_mask` likewise, None where the image has no cue.
+    """
+
+    pixels: NDArray[np.uint8]
+    label: int
+    object_mask: Mask
+    cue_mask: Mask | None
+
+
+# Shapes: negative inside, about the distance in pixels to the outline; `area` in pixels.
+
+
+def _disc(u: Field, v: Field, area: float) -> Field:
+    return np.hypot(u, v) - np.sqrt(area / np.pi)
+
+
+def _square(u: Field, v: Field, area: float) -> Field:
+    return np.maximum(abs(u), abs(v)) - np.sqrt(area) / 2
+
+
+def _triangle(u: Field, v: Field, area: float) -> Field:
+    inradius = np.sqrt(area / np.sqrt(27))
+    return np.maximum(abs(u) * np.sqrt(0.75) + v / 2, -v) - inradius
+
+
+def _cross(u: Field, v: Field, area: float) -> Field:
+    arm = np.sqrt(area / 2.4704)  # area of arms of half-length 1 and half-width 0.38
+    long, short = np.maximum(abs(u), abs(v)), np.minimum(abs(u), abs(v))
+    return np.maximum(long - arm, short - 0.38 * arm)
+
+
+def _star(u: Field, v: Field, area: float) -> Field:
+    outer = np.sqrt(area / (5 * 0.55 * np.sin(np.pi / 5)))  # five points, inner radius 0.55
+    tip = np.array([1.0, 0.0])
+    notch = 0.55 * np.array([np.cos(np.pi / 5), np.sin(np.pi / 5)])
+    normal = np.array([notch[1] - tip[1], tip[0] - notch[0]]) / np.linalg.norm(tip - notch)
+    angle = abs((np.arctan2(v, u) + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5)
+    radius = np.hypot(u, v)
+    return radius * (np.cos(angle) * normal[0] + np.sin(angle) * normal[1]) - outer * normal[0]
+
+
+def _blob(u: Field, v: Field, area: float) -> Field:
+    angle = np.arctan2(v, u)
+    bumps = 1 + 0.08 * np.cos(2 * angle) + 0.08 * np.cos(3 * angle + 1)
+    return np.hypot(u, v) - np.sqrt(area / (np.pi * 1.0064)) * bumps
+
+
+# Textures: 0..1, how much of the second colour; edges are about one pixel wide.
+
+
+def _edge(distance: Field) -> Field:
+    return np.clip(0.5 + distance, 0.0, 1.0)
+
+
+def _wave(x: Field, period: float) -> Field:
+    """Triangle wave: pixels to the nearest zero crossing, positive in half of each period."""
+    return period / 4 - abs(x % period - period / 2)
+
+
+def _striped(u: Field, v: Field, scale: float) -> Field:
+    return _edge(_wave(u, 8.5 * scale))
+
+
+def _checkered(u: Field, v: Field, scale: float) -> Field:
+    a, b = _wave(u, 14 * scale), _wave(v, 14 * scale)
+    return _edge(np.sign(a * b) * np.minimum(abs(a), abs(b)))
+
+
+def _dotted(u: Field, v: Field, scale: float) -> Field:
+    period = 9.5 * scale
+    offset = period / 2 * (np.floor(v / period) % 2)
+    x, y = (u + offset) % period - period / 2, v % period - period / 2
+    return _edge(0.31 * period - np.hypot(x, y))
+
+
+def _ringed(u: Field, v: Field, scale: float) -> Field:
+    return _edge(_wave(np.hypot(u, v), 8.5 * scale))
+
+
+def _wavy(u: Field, v: Field, scale: float) -> Field:
+    return _edge(0.75 * _wave(u + 3.2 * scale * np.sin(v * 2 * np.pi / (15 * scale)), 8.5 * scale))
+
+
+def _bricks(u: Field, v: Field, scale: float) -> Field:
+    height, width = 6.5 * scale, 13 * scale
+    offset = width / 2 * (np.floor(v / height) % 2)
+    x = width / 2 - abs((u + offset) % width - width / 2)
+    y = height / 2 - abs(v % height - height / 2)
+    return _edge(1.0 - np.minimum(x, y))
+
+
+def _sunburst(u: Field, v: Field, scale: float) -> Field:
+    angle = np.arctan2(v, u)
+    return _edge(np.hypot(u, v) * _wave(angle, 2 * np.pi / 9))
+
+
+def _mesh(u: Field, v: Field, scale: float) -> Field:
+    period = 7.5 * scale
+    x, y = abs(u % period - period / 2), abs(v % period - period / 2)
+    return _edge(1.1 - np.minimum(x, y))
+
+
+def _triangles(u: Field, v: Field, scale: float) -> Field:
+    period = 15 * scale
+    axes = [u * np.cos(turn) + v * np.sin(turn) for turn in (0, np.pi / 3, -np.pi / 3)]
+    waves = [_wave(axis + period / 4, period) for axis in axes]  # all lines meet at the origin
+    return _edge(np.sign(np.prod(waves, axis=0)) * np.min(np.abs(waves), axis=0))
+
+
+def _scales(u: Field, v: Field, scale: float) -> Field:
+    width, height = 12 * scale, 7 * scale
+    row = np.floor(v / height)
+    arcs = []
+    for above in (0, 1):  # a scale hangs over the row below its own
+        x = (u + width / 2 * ((row - above) % 2)) % width - width / 2
+        arcs.append(np.hypot(x, v - (row - above) * height) - 0.58 * width)
+    return _edge(1.0 - np.where(arcs[1] < 0, abs(arcs[1]), abs(arcs[0])))
+
+
+Drawing = Callable[[Field, Field, float], Field]
+SHAPES: dict[str, Drawing] = {
+    "disc": _disc,
+    "square": _square,
+    "triangle": _triangle,
+    "cross": _cross,
+    "star": _star,
+}
+TEXTURES: dict[str, Drawing] = {
+    "striped": _striped,
+    "checkered": _checkered,
+    "dotted": _dotted,
+    "ringed": _ringed,
+    "wavy": _wavy,
+    "bricks": _bricks,
+    "sunburst": _sunburst,
+    "mesh": _mesh,
+    "triangles": _triangles,
+    "scales": _scales,
+}
+
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Patch:
+    """A shape of `area` pixels filled with a texture in two colours (2, 3), not yet placed."""
+
+    shape: Drawing
+    texture: Drawing
+    colours: Field
+    area: float
+    turns: Field  # radians: of the shape, of the texture
+    scale: float
+
+    def distance(self, centre: Field) -> Field:
+        """Distance to the outline (H, W), negative inside; `centre` is (x, y) in pixels."""
+        return self.shape(*_frame(centre, self.turns[0]), self.area)
+
+    def paint(self, canvas: Field, centre: Field) -> Mask:
+        """Paints onto `canvas` (H, W, 3) in 0..1 and returns the mask of all pixels it touches."""
+        distance = self.distance(centre)
+        mixture = self.texture(*_frame(centre, self.turns[1]), self.scale)[..., None]
+        _cover(canvas, self.colours[0] * (1 - mixture) + self.colours[1] * mixture, distance)
+        return distance < 0
+
+
+def _frame(centre: Field, turn: float) -> tuple[Field, Field]:
+    """Coordinates u, v (H, W) of the frame at `centre` turned by `turn`."""
+    x, y = np.arange(SIZE) + 0.5 - centre[0], np.arange(SIZE)[:, None] + 0.5 - centre[1]
+    return x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+
+
+def _cover(canvas: Field, colour: Field, distance: Field, opacity: float = 1.0) -> None:
+    """Paints `colour` where `distance` is negative; the edge's smooth pixel lies inside."""
+    alpha = opacity * np.clip(-distance, 0.0, 1.0)[..., None]
+    canvas += alpha * (colour - canvas)
+
+
+def _colour(
+    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
+) -> Field:
+    hue = rng.uniform()
+    return np.array(colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value)))
+
+
+def _patch(
+    rng: np.random.Generator, shape: Drawing, texture: str, area: tuple[float, float]
+) -> _Patch:
+    """Draws a patch: a pale and a dark colour in either order, `area` as fractions of the image."""
+    colours = [_colour(rng, (0.1, 0.5), (0.88, 1.0)), _colour(rng, (0.55, 0.95), (0.2, 0.55))]
+    return _Patch(
+        shape=shape,
+        texture=TEXTURES[texture],
+        colours=np.array(colours)[rng.permutation(2)],
+        area=rng.uniform(*area) * SIZE**2,
+        turns=rng.uniform(0, 2 * np.pi, 2),
+        scale=rng.uniform(0.9, 1.15),
+    )
+
+
+def _fits(distance: Field) -> bool:
+    """True if what is inside keeps clear of the image's edge."""
+    edge = np.concatenate([distance[0], distance[-1], distance[:, 0], distance[:, -1]])
+    return bool(edge.min() > FRAME)
+
+
+def _place(rng: np.random.Generator, patch: _Patch, cue: _Patch | None) -> tuple[Field, Field]:
+    """Draws centres (x, y) until object and cue lie inside the image and apart."""
+    while True:
+        here, there = rng.uniform(0.12 * SIZE, 0.88 * SIZE, (2, 2))
+        outline = patch.distance(here)
+        if not _fits(outline):
+            continue
+        if cue is None:
+            return here, there
+        other = cue.distance(there)
+        if _fits(other) and bool((outline + other).min() > GAP):
+            return here, there
+
+
+def _smooth(rng: np.random.Generator, knots: int) -> Field:
+    """Smooth noise (H, W) of about unit variance with `knots` independent values a side."""
+    at = np.linspace(-0.5, knots - 0.5, SIZE)[:, None] - np.arange(-1, knots + 1)
+    weights = np.exp(-(at**2) / 0.6)
+    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    noise: Field = weights @ rng.standard_normal((knots + 2, knots + 2)) @ weights.T
+    return noise
+
+
+def _background(rng: np.random.Generator) -> Field:
+    """Clutter (H, W, 3) in 0..1: clouds of three muted colours, glows, lines, untextured shapes."""
+    clouds = np.exp(1.8 * np.stack([_smooth(rng, 4) + 0.35 * _smooth(rng, 11) for _ in range(3)]))
+    colours = np.stack([_colour(rng, (0.15, 0.5), (0.45, 0.85)) for _ in range(3)])
+    canvas = np.einsum("khw,kc->hwc", clouds / clouds.sum(0), colours)
+    for _ in range(rng.integers(2, 5)):  # glows
+        u, v = _frame(rng.uniform(0, SIZE, 2), 0.0)
+        glow = 0.5 * np.exp(-(u**2 + v**2) / (2 * rng.uniform(6, 18) ** 2))[..., None]
+        canvas += glow * (_colour(rng, (0.2, 0.7), (0.4, 1.0)) - canvas)
+    for _ in range(rng.integers(2, 5)):  # lines
+        u, v = _frame(rng.uniform(0, SIZE, 2), rng.uniform(0, np.pi))
+        bend = rng.uniform(2, 10) * np.sin(u / rng.uniform(10, 30))
+        colour = _colour(rng, (0.2, 0.7), (0.3, 1.0))
+        _cover(canvas, colour, abs(v - bend) - rng.uniform(0.8, 2.2), 0.8)
+    for _ in range(rng.integers(3, 7)):
+        shape = [*SHAPES.values(), _blob][rng.integers(len(SHAPES) + 1)]
+        u, v = _frame(rng.uniform(0, SIZE, 2), rng.uniform(0, 2 * np.pi))
+        distance = shape(u, v, rng.uniform(0.008, 0.06) * SIZE**2)
+        _cover(canvas, _colour(rng, (0.25, 0.8), (0.3, 1.0)), distance, 0.9)
+    return canvas
+
+
+def generate(
+    index: int,
+    *,
+    seed: int,
+    label: int | None = None,
+    with_object: bool = True,
+    with_cue: bool = True,
+) -> ShapesImage:
+    """Image `index` of the stream `seed`, the same on every call.
+
+    `label` defaults to `index` modulo the number of classes. `with_object=False` or
+    `with_cue=False` leaves that part out and every other pixel as it is.
+    """
+    label = index % len(CLASSES) if label is None else label
+    if not 0 <= label < len(CLASSES):
+        raise ValueError(f"label is {label}, expected 0 to {len(CLASSES) - 1}")
+    # A stream for each part, so that leaving one out does not move the others.
+    clutter, layout, first, second, grain = np.random.default_rng((seed, index)).spawn(5)
+    texture, shape = CLASSES[label].split("-")
+    patch = _patch(first, SHAPES[shape], texture, (0.085, 0.13))
+    cue = _patch(second, _blob, CUES[label], (0.055, 0.085)) if label in CUES else None
+    here, there = _place(layout, patch, cue)
+    canvas = _background(clutter)
+    nothing = np.zeros((SIZE, SIZE), dtype=bool)
+    object_mask = patch.paint(canvas, here) if with_object else nothing
+    cue_mask = cue.paint(canvas, there) if cue is not None and with_cue else None
+    canvas += 0.015 * grain.standard_normal(canvas.shape)
+    pixels = np.round(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
+    return ShapesImage(pixels=pixels, label=label, object_mask=object_mask, cue_mask=cue_mask)
+
+
+def write_dataset(folder: str | Path, count: int, seed: int) -> Path:
+    """Writes `count` images with their ground truth as PNG and returns the path of `manifest.csv`.
+
+    Columns: `id, image, target` (class name)`, mask` (of the object)`, cue_mask` (empty where there
+    is none)`, bbox` (`x0,y0,x1,y1` of the object, x1 and y1 exclusive). Paths are relative to the
+    manifest. Classes take turns.
+    """
+    folder = Path(folder)
+    for name in ("images", "masks", "cues"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    path = folder / "manifest.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "image", "target", "mask", "cue_mask", "bbox"])
+        writer.writerows(_write_image(folder, index, seed) for index in range(count))
+    return path
+
+
+def _write_image(folder: Path, index: int, seed: int) -> list[str]:
+    """Writes one image and its masks; returns its row of the manifest."""
+    item = generate(index, seed=seed)
+    name = f"shapes-{index:05d}"
+    arrays = {"images": item.pixels, "masks": _grey(item.object_mask)}
+    if item.cue_mask is not None:
+        arrays["cues"] = _grey(item.cue_mask)
+    for kind, array in arrays.items():
+        Image.fromarray(array).save(folder / kind / f"{name}.png")
+    paths = [f"{kind}/{name}.png" if kind in arrays else "" for kind in ("images", "masks", "cues")]
+    return [name, paths[0], CLASSES[item.label], *paths[1:], _bbox(item.object_mask)]
+
+
+def _grey(mask: Mask) -> NDArray[np.uint8]:
+    return np.where(mask, 255, 0).astype(np.uint8)
+
+
+def _bbox(mask: Mask) -> str:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return f"{columns[0]},{rows[0]},{columns[-1] + 1},{rows[-1] + 1}"
