@@ -7,10 +7,12 @@ from inr_core.microbatch import MicroBatch
 from inr_core.objective import ObjectiveConfig, log_kept, log_removed, perimeter_ratio
 from inr_core.optimise import Classify, OptimiseConfig, Scene
 from inr_core.perturbation import PerturbationConfig, baselines, gaussian_blur, perturb
+from inr_core.presets import PRESETS
 from inr_core.seeds import stable_seed
 from inr_core.siren import SirenConfig
 
 __all__ = [
+    "PRESETS",
     "Classify",
     "Explanation",
     "InrConfig",

@@ -87,8 +87,9 @@ def siren(theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenCon
     hidden = torch.sin(wave_NPD[:, None] + condition_NAD[:, :, None]).flatten(1, 2)
     for weight, bias in zip(rest[:-2:2], rest[1:-2:2], strict=True):
         hidden = torch.sin(config.w0_hidden * torch.baddbmm(bias, hidden, weight))
-    field = torch.baddbmm(rest[-1], hidden, rest[-2])
-    return field.view(theta_NK.shape[0], area_NA.shape[1], coords_P2.shape[0])
+    # Not a matrix product: one with a vector is summed in another order when N is 1.
+    field_NP = (hidden * rest[-2].mT).sum(-1) + rest[-1][:, :, 0]
+    return field_NP.view(theta_NK.shape[0], area_NA.shape[1], coords_P2.shape[0])
 
 
 def grid(height: int, width: int, like: Tensor) -> Tensor:

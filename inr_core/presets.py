@@ -1,0 +1,26 @@
+"""Named configurations."""
+
+from __future__ import annotations
+
+from inr_core.explain import InrConfig
+from inr_core.mask import MaskConfig
+from inr_core.objective import ObjectiveConfig
+from inr_core.optimise import OptimiseConfig
+from inr_core.perturbation import PerturbationConfig
+from inr_core.siren import SirenConfig
+
+PRESETS = {
+    "default": InrConfig(),
+    # The published formulation: preservation game, blurred baseline, plain sigmoid, vecsort
+    # penalty. The paper's sizes and rates are not public; these are ours.
+    "paper": InrConfig(
+        mask=MaskConfig(
+            network=SirenConfig(w0_first=8.0, sine_layers=4), area="vecsort", temperature=1.0
+        ),
+        perturbation=PerturbationConfig(kind="blur"),
+        objective=ObjectiveConfig(game="preservation", area_weight=30.0, perimeter_weight=0.0),
+        optimise=OptimiseConfig(
+            steps=300, areas_per_step=4, learning_rate=0.01, temperature_start=1.0
+        ),
+    ),
+}

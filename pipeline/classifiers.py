@@ -1,0 +1,297 @@
+"""Classifiers by name: frozen models with their preprocessing and class names.
+
+    torchvision:NAME       a model of torchvision, with --weights FILE or torchvision's own weights
+    torchscript:FILE       a scripted or traced module
+    export:FILE.pt2        a program saved by torch.export
+    python:MODULE:FACTORY  FACTORY() returns an nn.Module
+    builtin:shapes         the small classifier in this package
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import URLError
+
+import fsspec
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from pipeline import shapes
+from pipeline.errors import RequestError
+from pipeline.images import Preprocess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """A frozen classifier.
+
+    classify    images (M, 3, crop, crop), normalised -> logits (M, K) float32; differentiable
+    classes     names of the K classes
+    digest      hex hash of the weights: part of a run's fingerprint
+    """
+
+    spec: str
+    classify: Callable[[Tensor], Tensor]
+    preprocess: Preprocess
+    classes: tuple[str, ...]
+    digest: str
+    device: torch.device
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    module: nn.Module
+    preprocess: Preprocess
+    classes: tuple[str, ...] | None = None
+
+
+def load_classifier(
+    spec: str, *, weights: str | None = None, preprocess: str | None = None, device: str = "cpu"
+) -> Classifier:
+    """Load, freeze and try a classifier; RequestError says what is wrong with the request."""
+    kind, _, name = spec.partition(":")
+    if kind not in _LOADERS or not name:
+        raise RequestError(
+            f"--model {spec}: not a classifier; expected KIND:NAME with KIND one of "
+            f"{', '.join(_LOADERS)} (for example torchvision:resnet50 or builtin:shapes)"
+        )
+    loaded = _LOADERS[kind](name, weights)
+    fields = loaded.preprocess.override(preprocess) if preprocess else loaded.preprocess
+    module = _freeze(loaded.module, torch.device(device))
+    classify = _Frozen(module, torch.device(device))
+    classes = loaded.classes
+    count = _count_classes(spec, classify, fields, torch.device(device))
+    if classes is None or len(classes) != count:
+        classes = tuple(str(k) for k in range(count))
+    return Classifier(
+        spec=spec,
+        classify=classify,
+        preprocess=fields,
+        classes=classes,
+        digest=weights_digest(module),
+        device=torch.device(device),
+    )
+
+
+class _Frozen:
+    """Calls the module; on a GPU in bfloat16 autocast, always returning float32 logits."""
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        self.module = module
+        self.autocast = device.type == "cuda"
+
+    def __call__(self, image_MCHW: Tensor) -> Tensor:
+        image_MCHW = image_MCHW.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.autocast):
+            logits: Tensor = self.module(image_MCHW)
+        return logits.float()
+
+
+def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
+    module = module.to(device)
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    if not isinstance(module, torch.fx.GraphModule):  # exported programs have no training mode
+        module.eval()
+        module = module.to(memory_format=torch.channels_last)
+    return module
+
+
+def _count_classes(
+    spec: str, classify: Callable[[Tensor], Tensor], fields: Preprocess, device: torch.device
+) -> int:
+    """One forward pass: a model that cannot see its input fails here, before any worker starts."""
+    shape = (1, 3, fields.crop, fields.crop)
+    try:
+        with torch.no_grad():
+            logits = classify(torch.zeros(shape, device=device))
+    except Exception as error:  # whatever the user's model raises
+        raise RequestError(
+            f"--model {spec}: failed on an input of {shape}: {type(error).__name__}: {error}; "
+            "set the input size with --preprocess resize=..,crop=.."
+        ) from error
+    if logits.ndim != 2 or logits.shape[0] != 1 or logits.shape[1] < 2:
+        raise RequestError(
+            f"--model {spec}: returned {tuple(logits.shape)} for an input of {shape}; "
+            "expected logits (1, classes) with at least 2 classes"
+        )
+    return int(logits.shape[1])
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Hash of names, shapes, types and values of all parameters and buffers."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, Tensor):
+            digest.update(f"{name}|{tuple(value.shape)}|{value.dtype}".encode())
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_state_dict(file: str) -> dict[str, Tensor]:
+    """Read `.pth`/`.pt` (tensors only, no code) or `.safetensors` from a path or URL."""
+    try:
+        with fsspec.open(file, "rb") as stream:
+            if file.endswith(".safetensors"):
+                return _read_safetensors(stream.read())
+            state = torch.load(stream, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise RequestError(f"--weights {file}: no such file") from error
+    except RequestError:
+        raise
+    except Exception as error:  # torch.load has no common error of its own
+        raise RequestError(
+            f"--weights {file}: not a state dict ({type(error).__name__}); expected a file "
+            "written by torch.save(model.state_dict(), FILE) or a .safetensors file"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise RequestError(f"--weights {file}: holds no state dict (a mapping of names to tensors)")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _read_safetensors(data: bytes) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load
+    except ImportError as error:
+        raise RequestError(
+            'reading .safetensors needs the package: pip install "xaipipe[safetensors]"'
+        ) from error
+    tensors: dict[str, Tensor] = load(data)
+    return tensors
+
+
+def _load_state(module: nn.Module, state: dict[str, Tensor], file: str, name: str) -> None:
+    own = module.state_dict()
+    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    wrong = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    if missing or unexpected or wrong:
+        first = [*missing, *unexpected, *wrong][0]
+        raise RequestError(
+            f"--weights {file}: does not fit {name}: {len(missing)} weights missing, "
+            f"{len(unexpected)} not in the model, {len(wrong)} of another shape (first: {first}); "
+            "is it the state dict of another model?"
+        )
+    module.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})
+
+
+def _torchvision(name: str, weights: str | None) -> _Loaded:
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        import difflib
+
+        near = difflib.get_close_matches(name, known, n=3) or known[:3]
+        raise RequestError(
+            f"--model torchvision:{name}: unknown model; nearest known: {', '.join(near)}"
+        )
+    variants = list(torchvision.models.get_model_weights(name))
+    if weights is None:
+        return _Loaded(_downloaded(name), _preprocess_of(variants[-1]), _classes_of(variants[-1]))
+    state = read_state_dict(weights)
+    heads = [v for k, v in state.items() if k.endswith(".bias") and v.ndim == 1]
+    count = len(heads[-1]) if heads else 1000  # torchvision's models end with their head
+    module = torchvision.models.get_model(name, weights=None, num_classes=count)
+    _load_state(module, state, weights, f"torchvision:{name}")
+    return _Loaded(module, _preprocess_of(variants[0]), _classes_of(variants[0]))
+
+
+def _downloaded(name: str) -> nn.Module:
+    try:
+        module: nn.Module = torchvision.models.get_model(name, weights="DEFAULT")
+    except (URLError, OSError) as error:
+        raise RequestError(
+            f"--model torchvision:{name}: its weights could not be downloaded ({error}); "
+            "give a state dict with --weights FILE"
+        ) from error
+    return module
+
+
+def _preprocess_of(weights: Any) -> Preprocess:
+    transform = weights.transforms()
+    return Preprocess(
+        resize=transform.resize_size[0],
+        crop=transform.crop_size[0],
+        mean=tuple(transform.mean),
+        std=tuple(transform.std),
+        interpolation=transform.interpolation.value,
+    )
+
+
+def _classes_of(weights: Any) -> tuple[str, ...]:
+    return tuple(weights.meta["categories"])
+
+
+def _torchscript(name: str, weights: str | None) -> _Loaded:
+    _refuse_weights("torchscript", weights)
+    with _open_model(name) as stream:
+        try:
+            return _Loaded(torch.jit.load(stream, map_location="cpu"), Preprocess())
+        except RuntimeError as error:
+            raise RequestError(f"--model torchscript:{name}: not a TorchScript file") from error
+
+
+def _export(name: str, weights: str | None) -> _Loaded:
+    _refuse_weights("export", weights)
+    with _open_model(name) as stream:
+        try:
+            return _Loaded(torch.export.load(stream).module(), Preprocess())
+        except Exception as error:  # torch.export has no common error of its own
+            raise RequestError(
+                f"--model export:{name}: not a program saved by torch.export.save"
+            ) from error
+
+
+def _open_model(file: str) -> Any:
+    try:
+        return fsspec.open(file, "rb").open()
+    except OSError as error:
+        raise RequestError(f"--model: {file} cannot be read: {error}") from error
+
+
+def _refuse_weights(kind: str, weights: str | None) -> None:
+    if weights is not None:
+        raise RequestError(f"--weights: a {kind} model brings its own weights; leave it out")
+
+
+def _python(name: str, weights: str | None) -> _Loaded:
+    module_name, _, factory = name.partition(":")
+    try:
+        module = getattr(importlib.import_module(module_name), factory)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise RequestError(
+            f"--model python:{name}: {error}; expected python:MODULE:FACTORY, where FACTORY() "
+            "returns an nn.Module and MODULE can be imported by every worker"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise RequestError(f"--model python:{name}: returned {type(module)}, expected an nn.Module")
+    if weights is not None:
+        _load_state(module, read_state_dict(weights), weights, f"python:{name}")
+    fields = getattr(module, "preprocess", Preprocess())
+    return _Loaded(module, fields, getattr(module, "classes", None))
+
+
+def _builtin(name: str, weights: str | None) -> _Loaded:
+    _refuse_weights("builtin", weights)
+    if name != "shapes":
+        raise RequestError(f"--model builtin:{name}: the only builtin classifier is builtin:shapes")
+    fields = Preprocess(
+        resize=shapes.SIZE, crop=shapes.SIZE, mean=shapes.MEAN, std=shapes.STD
+    )
+    return _Loaded(shapes.load_shapes(), fields, shapes.CLASSES)
+
+
+_LOADERS: dict[str, Callable[[str, str | None], _Loaded]] = {
+    "torchvision": _torchvision,
+    "torchscript": _torchscript,
+    "export": _export,
+    "python": _python,
+    "builtin": _builtin,
+}

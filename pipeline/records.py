@@ -1,0 +1,89 @@
+"""Records: what becomes one row of each table."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from inr_core import Explanation
+from pipeline.errors import ImageError
+from pipeline.images import LoadedImage
+from pipeline.manifest import ImageRef
+
+Row = dict[str, Any]
+
+
+def image_row(
+    ref: ImageRef,
+    loaded: LoadedImage,
+    classes: tuple[str, ...],
+    target: tuple[int, float],
+    predicted: tuple[int, float],
+) -> Row:
+    """One explained image; `target` and `predicted` are (class index, score)."""
+    x0, y0, x1, y1 = loaded.crop
+    return {
+        "id": ref.id,
+        "image": ref.image,
+        "target": target[0],
+        "target_name": classes[target[0]],
+        "score": target[1],
+        "predicted": predicted[0],
+        "predicted_name": classes[predicted[0]],
+        "predicted_score": predicted[1],
+        "width": loaded.width,
+        "height": loaded.height,
+        "crop": {"x0": x0, "y0": y0, "x1": x1, "y1": y1},
+        **ref.extra,
+    }
+
+
+def explanation_row(id_: str, explanation: Explanation) -> Row:
+    """One optimised network."""
+    return {
+        "id": id_,
+        "restart": explanation.restart,
+        "round": explanation.round,
+        "best": explanation.best,
+        "seed": explanation.seed,
+        "objective": explanation.objective,
+        "steps": explanation.steps,
+        "parameters": explanation.parameters.numpy().tobytes(),
+        "minimal_area": explanation.minimal_area,
+    }
+
+
+def mask_rows(id_: str, explanation: Explanation) -> list[Row]:
+    """One row per area; the measured area is that of the stored 8-bit mask."""
+    rows = []
+    for n, area in enumerate(explanation.areas):
+        pixels = explanation.masks[n].numpy()
+        name = f"{id_}_{explanation.restart}_{explanation.round}_{area:g}.png"
+        rows.append(
+            {
+                "id": id_,
+                "restart": explanation.restart,
+                "round": explanation.round,
+                "area": area,
+                "measured_area": float(pixels.mean(dtype=np.float64) / 255),
+                "score_kept": explanation.kept[n],
+                "score_removed": explanation.removed[n],
+                "mask": {"bytes": png(pixels), "path": name},
+            }
+        )
+    return rows
+
+
+def failure_row(ref: ImageRef, error: ImageError) -> Row:
+    """One failed attempt."""
+    return {"id": ref.id, "image": ref.image, "stage": error.stage, "reason": error.reason}
+
+
+def png(pixels_HW: np.ndarray[Any, Any]) -> bytes:
+    """An 8-bit grey PNG."""
+    sink = io.BytesIO()
+    Image.fromarray(pixels_HW).save(sink, "PNG")
+    return sink.getvalue()

@@ -1,0 +1,112 @@
+"""Schemas of the output tables (version 1) and their Parquet encoding.
+
+Tables are encoded in memory: an interrupted write to a cloud store could publish half an object.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = 1
+
+_BOX = pa.struct([(side, pa.float64()) for side in ("x0", "y0", "x1", "y1")])
+_PNG = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+IMAGES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("image", pa.string()),
+        ("target", pa.int64()),
+        ("target_name", pa.string()),
+        ("score", pa.float32()),
+        ("predicted", pa.int64()),
+        ("predicted_name", pa.string()),
+        ("predicted_score", pa.float32()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("crop", _BOX),
+    ]
+)
+EXPLANATIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("restart", pa.int32()),
+        ("round", pa.int32()),
+        ("best", pa.bool_()),
+        ("seed", pa.int64()),
+        ("objective", pa.float64()),
+        ("steps", pa.int32()),
+        ("parameters", pa.binary()),
+        ("minimal_area", pa.float64()),
+    ]
+)
+MASKS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("restart", pa.int32()),
+        ("round", pa.int32()),
+        ("area", pa.float64()),
+        ("measured_area", pa.float64()),
+        ("score_kept", pa.float32()),
+        ("score_removed", pa.float32()),
+        ("mask", _PNG),
+    ]
+)
+FAILURES = pa.schema(
+    [("id", pa.string()), ("image", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
+)
+
+_HUGGING_FACE = {
+    "info": {
+        "features": {
+            **{
+                field.name: {"dtype": str(field.type).replace("double", "float64"), "_type": "Value"}
+                for field in MASKS
+                if field.name != "mask"
+            },
+            "mask": {"_type": "Image"},
+        }
+    }
+}
+for _name in ("score_kept", "score_removed"):
+    _HUGGING_FACE["info"]["features"][_name]["dtype"] = "float32"  # Arrow prints it as "float"
+
+
+def schemas(extra_types: Mapping[str, pa.DataType]) -> dict[str, pa.Schema]:
+    """Schema of every table; `extra_types` are the manifest's further columns, kept in `images`."""
+    images = IMAGES
+    for name, type_ in extra_types.items():
+        images = images.append(pa.field(name, type_))
+    version = {"xaipipe.schema_version": str(SCHEMA_VERSION)}
+    return {
+        "images": images.with_metadata(version),
+        "explanations": EXPLANATIONS.with_metadata(version),
+        "masks": MASKS.with_metadata({**version, "huggingface": json.dumps(_HUGGING_FACE)}),
+        "failures": FAILURES.with_metadata(version),
+    }
+
+
+def encode(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
+    """Rows as one Parquet file; equal rows give equal bytes."""
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    dictionary = [
+        name
+        for name in ("target_name", "predicted_name", "stage", "reason")
+        if name in schema.names
+    ]
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=dictionary,
+        row_group_size=1000,
+        write_page_index=True,
+    )
+    return sink.getvalue()

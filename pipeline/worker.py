@@ -1,0 +1,219 @@
+"""The worker: a plain callable that explains one shard. Ray is not known here."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from inr_core import InrConfig, MicroBatch, explain
+from pipeline.classifiers import load_classifier
+from pipeline.commits import TABLES, Commit, shard_name
+from pipeline.errors import ImageError
+from pipeline.images import LoadedImage, load_image, prefetch
+from pipeline.manifest import ImageRef
+from pipeline.records import Row, explanation_row, failure_row, image_row, mask_rows
+from pipeline.schemas import encode, schemas
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerSpec:
+    """What a worker needs besides its shards; travels to the actors.
+
+    batch       images optimised together (no effect on the results on a CPU)
+    microbatch  images that the classifier sees at once, at the most
+    threads     CPU threads; the same for every run, since sums depend on it in their last bit
+    baseline    path or URL of the user's own baseline image
+    """
+
+    model: str
+    weights: str | None
+    preprocess: str | None
+    device: str
+    config: InrConfig
+    seed: int
+    extra_types: dict[str, pa.DataType]
+    batch: int
+    microbatch: int
+    threads: int = 1
+    baseline: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The unit of scheduling, retry and commit."""
+
+    refs: tuple[ImageRef, ...]
+    salt: str = ""  # tells a repeated attempt at the same images from the first one
+
+    @property
+    def name(self) -> str:
+        """Deterministic: the names of its files follow from its ids."""
+        return shard_name([ref.id for ref in self.refs], self.salt)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """Encoded tables of one shard and the marker that commits them."""
+
+    tables: dict[str, bytes]
+    commit: Commit
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows of the tables while a shard is worked on."""
+
+    images: list[Row] = field(default_factory=list)
+    explanations: list[Row] = field(default_factory=list)
+    masks: list[Row] = field(default_factory=list)
+    failures: list[Row] = field(default_factory=list)
+
+
+def shard_result(
+    shard: Shard, rows: Rows, extra_types: dict[str, pa.DataType], seconds: float, worker: str
+) -> ShardResult:
+    """Encode what was found; empty tables are left out."""
+    by_table = {table: getattr(rows, table) for table in TABLES}
+    kinds = schemas(extra_types)
+    tables = {name: encode(found, kinds[name]) for name, found in by_table.items() if found}
+    commit = Commit(
+        shard=shard.name,
+        explained=tuple(row["id"] for row in rows.images),
+        failed=tuple(row["id"] for row in rows.failures),
+        rows={name: len(found) for name, found in by_table.items()},
+        bytes={name: len(data) for name, data in tables.items()},
+        seconds=seconds,
+        finished=time.time(),
+        worker=worker,
+    )
+    return ShardResult(tables, commit)
+
+
+class ShardWorker:
+    """Holds one frozen classifier; calling it explains a shard."""
+
+    def __init__(self, spec: WorkerSpec, name: str = "") -> None:
+        if spec.device == "cpu":
+            torch.set_num_threads(spec.threads)
+        self.spec = spec
+        self.name = name or socket.gethostname()
+        self.classifier = load_classifier(
+            spec.model, weights=spec.weights, preprocess=spec.preprocess, device=spec.device
+        )
+        self.microbatch = MicroBatch(spec.microbatch)
+        self.baseline = self._load_baseline()
+
+    def __call__(self, shard: Shard) -> ShardResult:
+        """Explain every image of the shard; what cannot be explained becomes a failure row."""
+        started = time.monotonic()
+        rows = Rows()
+        for chunk in chunks(self._loaded(shard, rows), self.spec.batch):
+            self._explain_or_isolate(chunk, rows)
+        seconds = time.monotonic() - started
+        return shard_result(shard, rows, self.spec.extra_types, seconds, self.name)
+
+    def _load_baseline(self) -> Tensor | None:
+        if self.spec.baseline is None:
+            return None
+        pixels = load_image(self.spec.baseline, self.classifier.preprocess).pixels
+        return pixels.to(self.classifier.device)
+
+    def _loaded(self, shard: Shard, rows: Rows) -> Iterator[tuple[ImageRef, LoadedImage]]:
+        """Decoded images, read ahead while the previous batch is optimised."""
+
+        def load(ref: ImageRef) -> LoadedImage:
+            return load_image(ref.image, self.classifier.preprocess)
+
+        with contextlib.closing(prefetch(shard.refs, load, ahead=2 * self.spec.batch)) as images:
+            for ref, loaded in images:
+                if isinstance(loaded, ImageError):
+                    rows.failures.append(failure_row(ref, loaded))
+                else:
+                    yield ref, loaded
+
+    def _explain_or_isolate(self, chunk: list[tuple[ImageRef, LoadedImage]], rows: Rows) -> None:
+        """Explain a batch; if it raises, each image alone, so that only the culprit fails."""
+        try:
+            self._explain(chunk, rows)
+        except Exception as error:  # whatever the model raises for an image is that image's failure
+            if len(chunk) > 1:
+                for one in chunk:
+                    self._explain_or_isolate([one], rows)
+            else:
+                reason = str(error) if isinstance(error, ImageError) else _describe(error)
+                rows.failures.append(failure_row(chunk[0][0], ImageError("explain", reason)))
+
+    def _explain(self, chunk: list[tuple[ImageRef, LoadedImage]], rows: Rows) -> None:
+        refs = [ref for ref, _ in chunk]
+        device = self.classifier.device
+        image_BCHW = torch.stack([loaded.pixels for _, loaded in chunk]).to(device)
+        scores_BK = self._scores(image_BCHW)
+        predicted_B = scores_BK.argmax(1)
+        targets = [
+            int(p) if r.target is None else r.target
+            for r, p in zip(refs, predicted_B, strict=True)
+        ]
+        target_B = torch.tensor(targets, device=device)
+        score_B = scores_BK.gather(1, target_B[:, None])[:, 0]
+        explained = explain(
+            image_BCHW,
+            target_B,
+            score_B,
+            [ref.id for ref in refs],
+            self.classifier.classify,
+            self.spec.config,
+            seed=self.spec.seed,
+            microbatch=self.microbatch,
+            custom_baseline=self.baseline,
+        )
+        for b, (ref, loaded) in enumerate(chunk):
+            p = int(predicted_B[b])
+            row = image_row(
+                ref,
+                loaded,
+                self.classifier.classes,
+                (targets[b], score_B[b].item()),
+                (p, scores_BK[b, p].item()),
+            )
+            rows.images.append(row)
+            for explanation in explained[b]:
+                rows.explanations.append(explanation_row(ref.id, explanation))
+                rows.masks.extend(mask_rows(ref.id, explanation))
+
+    @torch.no_grad()
+    def _scores(self, image_BCHW: Tensor) -> Tensor:
+        """Softmax scores of the whole images, (B, K); ImageError if one is not finite."""
+        parts = self.microbatch.run(
+            lambda part: self.classifier.classify(image_BCHW[part]), len(image_BCHW), 1
+        )
+        scores_BK = torch.cat(parts).softmax(1)
+        if not bool(scores_BK.isfinite().all()):
+            raise ImageError("explain", "the classifier's scores of the image are not finite")
+        return scores_BK
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Consecutive lists of `size` items; the last one may be shorter."""
+    chunk: list[T] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _describe(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"
