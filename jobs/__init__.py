@@ -1,0 +1,1 @@
+"""What a person starts: the `xaipipe` command line, one module per job."""

@@ -1,10 +1,10 @@
 """Classifiers by name: frozen models with their preprocessing and class names.
 
-    torchvision:NAME       a model of torchvision, with --weights FILE or torchvision's own weights
-    torchscript:FILE       a scripted or traced module
-    export:FILE.pt2        a program saved by torch.export
-    python:MODULE:FACTORY  FACTORY() returns an nn.Module
-    builtin:shapes         the small classifier in this package
+torchvision:NAME       a model of torchvision, with --weights FILE or torchvision's own weights
+torchscript:FILE       a scripted or traced module
+export:FILE.pt2        a program saved by torch.export
+python:MODULE:FACTORY  FACTORY() returns an nn.Module
+builtin:shapes         the small classifier in this package
 """
 
 from __future__ import annotations
@@ -233,7 +233,8 @@ def _torchscript(name: str, weights: str | None) -> _Loaded:
     _refuse_weights("torchscript", weights)
     with _open_model(name) as stream:
         try:
-            return _Loaded(torch.jit.load(stream, map_location="cpu"), Preprocess())
+            module: Any = torch.jit.load(stream, map_location="cpu")  # type: ignore[no-untyped-call]
+            return _Loaded(module, Preprocess())
         except RuntimeError as error:
             raise RequestError(f"--model torchscript:{name}: not a TorchScript file") from error
 
@@ -242,7 +243,8 @@ def _export(name: str, weights: str | None) -> _Loaded:
     _refuse_weights("export", weights)
     with _open_model(name) as stream:
         try:
-            return _Loaded(torch.export.load(stream).module(), Preprocess())
+            program: Any = torch.export.load(stream)
+            return _Loaded(program.module(), Preprocess())
         except Exception as error:  # torch.export has no common error of its own
             raise RequestError(
                 f"--model export:{name}: not a program saved by torch.export.save"
@@ -282,9 +284,7 @@ def _builtin(name: str, weights: str | None) -> _Loaded:
     _refuse_weights("builtin", weights)
     if name != "shapes":
         raise RequestError(f"--model builtin:{name}: the only builtin classifier is builtin:shapes")
-    fields = Preprocess(
-        resize=shapes.SIZE, crop=shapes.SIZE, mean=shapes.MEAN, std=shapes.STD
-    )
+    fields = Preprocess(resize=shapes.SIZE, crop=shapes.SIZE, mean=shapes.MEAN, std=shapes.STD)
     return _Loaded(shapes.load_shapes(), fields, shapes.CLASSES)
 
 

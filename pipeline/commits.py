@@ -68,6 +68,12 @@ class RunFolder:
         except FileExistsError:  # of another driver, or our own if the store's client repeated it
             self._refuse_difference(self.fingerprint() or {}, fingerprint)
 
+    def check(self, fingerprint: dict[str, Any]) -> None:
+        """RequestError if the stored run has another fingerprint; reads only."""
+        known = self.fingerprint()
+        if known is not None:
+            self._refuse_difference(known, fingerprint)
+
     def fingerprint(self) -> dict[str, Any] | None:
         """What the run was started with, None if there is no run."""
         return self._read(FINGERPRINT)

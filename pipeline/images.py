@@ -39,8 +39,10 @@ _UPRIGHT = {  # EXIF orientation -> what brings the image upright
     8: Image.Transpose.ROTATE_90,
 }
 
-# `_open` checks the size itself. Filtered once, as `warnings.catch_warnings` is not thread-safe.
+# `_open` checks the size itself, and an image with a damaged EXIF block is taken as upright.
+# Filtered once for the process, as `warnings.catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", message="Corrupt EXIF data")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +179,8 @@ def prefetch(
                 waiting.append((item, pool.submit(load, item)))
             if not waiting:
                 return
-            yield _next_result(waiting)
+            loaded = _next_result(waiting)
+            yield loaded
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

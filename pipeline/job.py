@@ -27,7 +27,7 @@ class Job(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     manifest: str
-    out: str
+    out: str | None = None
     root: str | None = None
     select: dict[str, str] = {}
     limit: Annotated[int, Field(ge=1)] | None = None
@@ -77,9 +77,8 @@ def load_job(file: str | None, overrides: Mapping[str, Any]) -> Job:
     if data.get("steps") is not None:
         method["optimise"]["steps"] = data["steps"]
     rest = {k: v for k, v in data.items() if k in JOB_KEYS}
-    for name in ("manifest", "out"):
-        if name not in rest:
-            raise RequestError(f"{name} is missing: give it on the command line or in a job file")
+    if "manifest" not in rest:
+        raise RequestError(f"{where}: no manifest; give it as first argument or as `manifest:`")
     try:
         config = TypeAdapter(InrConfig).validate_python(method)
         job = Job(**rest, config=config)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 import pyarrow as pa
@@ -58,7 +58,7 @@ def open_table(uri: str, report: Report) -> Iterator[Table]:
         fs, path = _filesystem(uri)
         kind = _kind_of_source(fs, path, uri)
         if kind in _READERS:
-            source = fs.open(path, "rb", compression="gzip" if _is_gzip(uri) else None)
+            file = fs.open(path, "rb", compression="gzip" if _is_gzip(uri) else None)
     except RequestError:
         raise
     except Exception as error:  # every store raises its own
@@ -66,7 +66,7 @@ def open_table(uri: str, report: Report) -> Iterator[Table]:
     if kind not in _READERS:
         yield _image_table(_list_images(fs, path, uri, kind), report)
         return
-    with source:
+    with io.BufferedReader(file, _BUFFER) as source:
         with _readable(uri):
             table = _READERS[kind](uri, source, report)
         yield Table(
@@ -80,7 +80,8 @@ def open_table(uri: str, report: Report) -> Iterator[Table]:
 
 def folder_of(uri: str) -> str:
     """The folder (or URL prefix) that holds a manifest."""
-    return posixpath.dirname(_without_query(uri))
+    scheme, remote, path = _without_query(uri).rpartition("://")
+    return scheme + remote + posixpath.dirname(path)
 
 
 # Where the rows come from
@@ -149,7 +150,7 @@ def _guarded(uri: str, rows: NumberedRows) -> NumberedRows:
 # CSV and TSV
 
 
-def _csv_table(uri: str, source: Any, report: Report, delimiter: str = ",") -> Table:
+def _csv_table(uri: str, source: BinaryIO, report: Report, delimiter: str = ",") -> Table:
     lines = map(bytes.decode, _lines(source))
     # strict: a quote that is never closed would otherwise swallow the rest of the file
     records = _records(csv.reader(lines, delimiter=delimiter, strict=True), report)
@@ -158,13 +159,13 @@ def _csv_table(uri: str, source: Any, report: Report, delimiter: str = ",") -> T
     return Table(columns=columns, rows=_csv_rows(records, header, report), kind_of=kind_of_text)
 
 
-def _tsv_table(uri: str, source: Any, report: Report) -> Table:
+def _tsv_table(uri: str, source: BinaryIO, report: Report) -> Table:
     return _csv_table(uri, source, report, delimiter="\t")
 
 
-def _lines(source: Any) -> Iterator[bytes]:
+def _lines(source: BinaryIO) -> Iterator[bytes]:
     """Lines without a byte order mark."""
-    lines = iter(io.BufferedReader(source, _BUFFER))
+    lines = iter(source)
     first = next(lines, b"").removeprefix(b"\xef\xbb\xbf")
     return chain([first], lines) if first else lines
 
@@ -223,7 +224,7 @@ def _columns(
 # JSON lines
 
 
-def _jsonl_table(uri: str, source: Any, report: Report) -> Table:
+def _jsonl_table(uri: str, source: BinaryIO, report: Report) -> Table:
     columns: dict[str, pa.DataType | None] = {}
     rows = _jsonl_rows(_lines(source), columns, report)
     first = next(rows, None)  # so that the columns are known
@@ -257,7 +258,7 @@ def _jsonl_rows(
 # Parquet
 
 
-def _parquet_table(uri: str, source: Any, report: Report) -> Table:
+def _parquet_table(uri: str, source: BinaryIO, report: Report) -> Table:
     parquet = pq.ParquetFile(source)
     columns = _columns(uri, ((field.name, _plain(field.type)) for field in parquet.schema_arrow))
     return Table(columns=columns, rows=_parquet_rows(uri, parquet), unit="row")
@@ -334,7 +335,7 @@ def _image_table(images: list[str], report: Report) -> Table:
     return Table(columns={"image": pa.string()}, rows=rows(), unit="file")
 
 
-_READERS: dict[str, Callable[[str, Any, Report], Table]] = {
+_READERS: dict[str, Callable[[str, BinaryIO, Report], Table]] = {
     ".csv": _csv_table,
     ".tsv": _tsv_table,
     ".jsonl": _jsonl_table,

@@ -66,7 +66,10 @@ _HUGGING_FACE = {
     "info": {
         "features": {
             **{
-                field.name: {"dtype": str(field.type).replace("double", "float64"), "_type": "Value"}
+                field.name: {
+                    "dtype": str(field.type).replace("double", "float64"),
+                    "_type": "Value",
+                }
                 for field in MASKS
                 if field.name != "mask"
             },

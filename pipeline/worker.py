@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -134,12 +133,11 @@ class ShardWorker:
         def load(ref: ImageRef) -> LoadedImage:
             return load_image(ref.image, self.classifier.preprocess)
 
-        with contextlib.closing(prefetch(shard.refs, load, ahead=2 * self.spec.batch)) as images:
-            for ref, loaded in images:
-                if isinstance(loaded, ImageError):
-                    rows.failures.append(failure_row(ref, loaded))
-                else:
-                    yield ref, loaded
+        for ref, loaded in prefetch(shard.refs, load, ahead=2 * self.spec.batch):
+            if isinstance(loaded, ImageError):
+                rows.failures.append(failure_row(ref, loaded))
+            else:
+                yield ref, loaded
 
     def _explain_or_isolate(self, chunk: list[tuple[ImageRef, LoadedImage]], rows: Rows) -> None:
         """Explain a batch; if it raises, each image alone, so that only the culprit fails."""
@@ -160,8 +158,7 @@ class ShardWorker:
         scores_BK = self._scores(image_BCHW)
         predicted_B = scores_BK.argmax(1)
         targets = [
-            int(p) if r.target is None else r.target
-            for r, p in zip(refs, predicted_B, strict=True)
+            int(p) if r.target is None else r.target for r, p in zip(refs, predicted_B, strict=True)
         ]
         target_B = torch.tensor(targets, device=device)
         score_B = scores_BK.gather(1, target_B[:, None])[:, 0]

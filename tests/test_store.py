@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
 import threading
@@ -248,7 +249,8 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(fsspec.registry._registry, "gs", raising=False)
+    registry = importlib.import_module("fsspec.registry")
+    monkeypatch.delitem(registry._registry, "gs", raising=False)
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(RequestError, match=r'gs://a/b: .*pip install "xaipipe\[gcs\]"'):
         Store("gs://a/b")

@@ -60,38 +60,42 @@ class ShapesImage:
 
 
 def _disc(u: Field, v: Field, area: float) -> Field:
-    return np.hypot(u, v) - np.sqrt(area / np.pi)
+    distance: Field = np.hypot(u, v) - np.sqrt(area / np.pi)
+    return distance
 
 
 def _square(u: Field, v: Field, area: float) -> Field:
-    return np.maximum(abs(u), abs(v)) - np.sqrt(area) / 2
+    distance: Field = np.maximum(abs(u), abs(v)) - np.sqrt(area) / 2
+    return distance
 
 
 def _triangle(u: Field, v: Field, area: float) -> Field:
     inradius = np.sqrt(area / np.sqrt(27))
-    return np.maximum(abs(u) * np.sqrt(0.75) + v / 2, -v) - inradius
+    distance: Field = np.maximum(abs(u) * np.sqrt(0.75) + v / 2, -v) - inradius
+    return distance
 
 
 def _cross(u: Field, v: Field, area: float) -> Field:
-    arm = np.sqrt(area / 2.4704)  # area of arms of half-length 1 and half-width 0.38
+    arm = np.sqrt(area / 2.4624)  # area of arms of half-length 1 and half-width 0.38
     long, short = np.maximum(abs(u), abs(v)), np.minimum(abs(u), abs(v))
-    return np.maximum(long - arm, short - 0.38 * arm)
+    distance: Field = np.maximum(long - arm, short - 0.38 * arm)
+    return distance
 
 
 def _star(u: Field, v: Field, area: float) -> Field:
-    outer = np.sqrt(area / (5 * 0.55 * np.sin(np.pi / 5)))  # five points, inner radius 0.55
-    tip = np.array([1.0, 0.0])
-    notch = 0.55 * np.array([np.cos(np.pi / 5), np.sin(np.pi / 5)])
-    normal = np.array([notch[1] - tip[1], tip[0] - notch[0]]) / np.linalg.norm(tip - notch)
-    angle = abs((np.arctan2(v, u) + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5)
-    radius = np.hypot(u, v)
-    return radius * (np.cos(angle) * normal[0] + np.sin(angle) * normal[1]) - outer * normal[0]
+    half, inner = np.pi / 5, 0.55  # half the angle of one of five points; radius of the notches
+    outer = np.sqrt(area / (5 * inner * np.sin(half)))
+    normal = np.arctan2(1 - inner * np.cos(half), inner * np.sin(half))  # of a side, as an angle
+    angle = abs((np.arctan2(v, u) + half) % (2 * half) - half)
+    distance: Field = np.hypot(u, v) * np.cos(angle - normal) - outer * np.cos(normal)
+    return distance
 
 
 def _blob(u: Field, v: Field, area: float) -> Field:
     angle = np.arctan2(v, u)
     bumps = 1 + 0.08 * np.cos(2 * angle) + 0.08 * np.cos(3 * angle + 1)
-    return np.hypot(u, v) - np.sqrt(area / (np.pi * 1.0064)) * bumps
+    distance: Field = np.hypot(u, v) - np.sqrt(area / (np.pi * 1.0064)) * bumps
+    return distance
 
 
 # Textures: 0..1, how much of the second colour; edges are about one pixel wide.
@@ -188,7 +192,6 @@ TEXTURES: dict[str, Drawing] = {
 }
 
 
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Patch:
     """A shape of `area` pixels filled with a texture in two colours (2, 3), not yet placed."""
@@ -279,7 +282,7 @@ def _background(rng: np.random.Generator) -> Field:
     """Clutter (H, W, 3) in 0..1: clouds of three muted colours, glows, lines, untextured shapes."""
     clouds = np.exp(1.8 * np.stack([_smooth(rng, 4) + 0.35 * _smooth(rng, 11) for _ in range(3)]))
     colours = np.stack([_colour(rng, (0.15, 0.5), (0.45, 0.85)) for _ in range(3)])
-    canvas = np.einsum("khw,kc->hwc", clouds / clouds.sum(0), colours)
+    canvas: Field = np.einsum("khw,kc->hwc", clouds / clouds.sum(0), colours)
     for _ in range(rng.integers(2, 5)):  # glows
         u, v = _frame(rng.uniform(0, SIZE, 2), 0.0)
         glow = 0.5 * np.exp(-(u**2 + v**2) / (2 * rng.uniform(6, 18) ** 2))[..., None]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.shapes.generate import CLASSES, CUES, SIZE, ShapesImage, generate
+from pipeline.shapes.generate import CLASSES, CUES, SIZE, Mask, ShapesImage, generate
 from pipeline.shapes.network import MEAN, STD, WEIGHTS, ShapesNetwork, load_shapes
 
 SIGMA = 0.09 * SIZE  # pixels, of the blur that stands for "not visible"
-UNSEEN_SEED = 1_000_003  # images of `measure`; training images come from TrainConfig.seed
+UNSEEN = 1_000_003  # images of `measure`; training images come from TrainConfig.seed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +31,8 @@ class TrainConfig:
     """`images` are generated once; each of `steps` sees `batch` of them, turned and masked anew."""
 
     images: int = 5000
-    steps: int = 2200
-    batch: int = 64
+    steps: int = 2000
+    batch: int = 48
     learning_rate: float = 4e-3
     smoothing: float = 0.03  # keeps full images off the flat end of softmax
     seed: int = 0
@@ -162,7 +163,7 @@ def train(pool: Pool, config: TrainConfig) -> tuple[ShapesNetwork, list[float]]:
         logits = network(image.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits, target)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
@@ -179,22 +180,44 @@ def save(network: ShapesNetwork, path: Path) -> None:
 
 
 @torch.no_grad()
-def scores(network: ShapesNetwork, items: list[ShapesImage], masks: Tensor | None = None) -> Tensor:
-    """Probabilities of the labels (N,); with `masks` (N, 1, H, W), of the images blurred outside."""
-    image = normalise(
-        torch.from_numpy(np.stack([item.pixels for item in items])).permute(0, 3, 1, 2)
-    )
-    if masks is not None:
+def probabilities(
+    network: ShapesNetwork, items: list[ShapesImage], keep: list[Mask] | None = None
+) -> Tensor:
+    """Softmax (N, K) of images, blurred outside `keep` (dilated by 2 pixels) where it is given."""
+    image = normalise(torch.from_numpy(np.stack([item.pixels for item in items])).movedim(3, 1))
+    if keep is not None:
+        mask = _spread(torch.from_numpy(np.stack(keep))[:, None].float(), 2)
         blur = blur_matrix(SIGMA)
-        image = masks * image + (1 - masks) * (blur @ image @ blur.T)
-    labels = torch.tensor([item.label for item in items])
-    return network(image).softmax(1).gather(1, labels[:, None])[:, 0]
+        image = mask * image + (1 - mask) * (blur @ image @ blur.T)
+    logits: Tensor = network(image)
+    return logits.softmax(1)
 
 
 def measure(network: ShapesNetwork, count: int) -> dict[str, float]:
-    """Accuracy and mean probabilities of the label on `count` unseen images for each evidence."""
-    full = [generate(index, seed=UNSEEN_SEED) for index in range(count)]
-    return {}
+    """Accuracy, and mean probability of the label by what is visible, on `count` unseen images."""
+
+    def drawn(labels: Sequence[int], **parts: bool) -> list[ShapesImage]:
+        turns = range(count)
+        return [generate(i, seed=UNSEEN, label=labels[i % len(labels)], **parts) for i in turns]
+
+    def score(items: list[ShapesImage], keep: list[Mask] | None = None) -> float:
+        labels = torch.tensor([[item.label] for item in items])
+        return probabilities(network, items, keep).gather(1, labels).mean().item()
+
+    full, context = drawn(range(len(CLASSES))), drawn(list(CUES))
+    found = probabilities(network, full).argmax(1)
+    labels = torch.tensor([item.label for item in full])
+    cues = [item.cue_mask for item in context if item.cue_mask is not None]
+    return {
+        "accuracy": (found == labels).double().mean().item(),
+        "full image": score(full),
+        "object alone": score(drawn(list(CUES), with_cue=False)),
+        "cue alone": score(drawn(list(CUES), with_object=False)),
+        "neither": score(drawn(range(len(CLASSES)), with_object=False, with_cue=False)),
+        "all blurred": score(full, [np.zeros_like(item.object_mask) for item in full]),
+        "blurred but object": score(context, [item.object_mask for item in context]),
+        "blurred but cue": score(context, cues),
+    }
 
 
 def main() -> None:

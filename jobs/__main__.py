@@ -1,0 +1,5 @@
+"""`python -m jobs` is `xaipipe`."""
+
+from jobs.cli import main
+
+main()

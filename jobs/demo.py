@@ -1,0 +1,5 @@
+"""`xaipipe demo`."""
+
+
+def demo() -> None:
+    """Demo."""

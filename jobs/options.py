@@ -1,0 +1,154 @@
+"""The options of a job, shared by the commands that take one. Names are those of the job file."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from pipeline import Job, RequestError, load_job
+from pipeline.job import parse_assignment
+
+WHAT, HOW, METHOD, AGAIN = "What to explain", "Where it runs", "Method", "Running again"
+
+
+def _option(help_: str, panel: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help_, rich_help_panel=panel, show_default=False, **more)
+
+
+def _job_options(
+    manifest: Annotated[
+        str | None,
+        typer.Argument(
+            help="CSV, TSV, JSONL or Parquet with a column `image`; or a folder or glob of images. "
+            "Any fsspec URL.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None, _option("Folder or URL (s3://...) that receives the tables.", WHAT)
+    ] = None,
+    config: Annotated[
+        str | None, _option("Job file (YAML) with these same names; flags win.", WHAT)
+    ] = None,
+    model: Annotated[
+        str | None,
+        _option(
+            "Classifier: torchvision:NAME, torchscript:FILE, export:FILE.pt2, "
+            "python:MODULE:FACTORY or builtin:shapes (the default).",
+            WHAT,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None, _option("State dict of the classifier (.pth or .safetensors).", WHAT)
+    ] = None,
+    preprocess: Annotated[
+        str | None,
+        _option("Changes to the classifier's preprocessing: resize=224,crop=224.", WHAT),
+    ] = None,
+    root: Annotated[
+        str | None, _option("Base of relative image paths, if not the manifest's folder.", WHAT)
+    ] = None,
+    select: Annotated[
+        list[str] | None, _option("Only rows with COLUMN=VALUE; repeatable.", WHAT)
+    ] = None,
+    limit: Annotated[int | None, _option("Only the first N rows.", WHAT)] = None,
+    gpus: Annotated[int | None, _option("GPU workers (default: all GPUs here).", HOW)] = None,
+    workers: Annotated[
+        int | None,
+        _option("CPU workers, one thread each; 0 = in this process, without Ray.", HOW),
+    ] = None,
+    address: Annotated[
+        str | None,
+        _option("A running Ray cluster (auto, HOST:PORT); default: one on this machine.", HOW),
+    ] = None,
+    batch: Annotated[int | None, _option("Images optimised together by a worker.", HOW)] = None,
+    microbatch: Annotated[
+        int | None, _option("Images the classifier sees at once, at the most.", HOW)
+    ] = None,
+    shard_size: Annotated[
+        int | None, _option("Images per shard, the unit of retry and commit.", HOW)
+    ] = None,
+    method: Annotated[str | None, _option("How masks are found: inr.", METHOD)] = None,
+    preset: Annotated[
+        str | None, _option("Named settings: default, or paper (as published).", METHOD)
+    ] = None,
+    areas: Annotated[
+        str | None, _option("Areas of the stored masks, fractions: .05,.1,.2,.4", METHOD)
+    ] = None,
+    restarts: Annotated[
+        int | None, _option("Alternative explanations from different initial weights.", METHOD)
+    ] = None,
+    rounds: Annotated[
+        int | None, _option("Non-overlapping explanations, one after the other.", METHOD)
+    ] = None,
+    steps: Annotated[int | None, _option("Optimisation steps.", METHOD)] = None,
+    baseline: Annotated[
+        str | None,
+        _option("Your own baseline image, with --set perturbation.kind=custom.", METHOD),
+    ] = None,
+    seed: Annotated[int | None, _option("Seed of the run.", METHOD)] = None,
+    set_: Annotated[
+        list[str] | None,
+        _option(
+            "Any other setting, NAME=VALUE: objective.game=deletion, mask.network.w0_first=8; "
+            "repeatable.",
+            METHOD,
+            "--set",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, _option("Also try again what failed before.", AGAIN, "--retry-failed")
+    ] = False,
+    overwrite: Annotated[
+        bool, _option("Discard the run in --out and start anew.", AGAIN, "--overwrite")
+    ] = False,
+) -> dict[str, Any]:
+    return {}
+
+
+def takes_job(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a job; its first parameter receives the validated Job."""
+    own = list(inspect.signature(command).parameters.values())[1:]
+    shared = inspect.signature(_job_options).parameters.values()
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        rest = {parameter.name: given.pop(parameter.name) for parameter in own}
+        command(job_from(given), **rest)
+
+    everything = [*shared, *own]
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in everything]
+    wrapped.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in everything}
+    return wrapped
+
+
+def job_from(given: dict[str, Any]) -> Job:
+    """The Job of parsed options; RequestError says what is wrong with them."""
+    config = given.pop("config")
+    overrides = dict(parse_assignment(text, "--set") for text in given.pop("set_") or [])
+    select = given.pop("select")
+    if select:
+        given["select"] = dict(_split(text) for text in select)
+    if given["areas"] is not None:
+        given["areas"] = parse_areas(given["areas"])
+    for flag in ("retry_failed", "overwrite"):
+        given[flag] = given[flag] or None  # not given: the job file decides
+    return load_job(config, {**overrides, **{k: v for k, v in given.items() if v is not None}})
+
+
+def parse_areas(text: str) -> list[float]:
+    """`.05,.1` as numbers; RequestError otherwise."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise RequestError(f"--areas {text}: expected fractions such as .05,.1,.2") from error
+
+
+def _split(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not equals:
+        raise RequestError(f"--select {text}: expected COLUMN=VALUE, for example split=test")
+    return column, value

@@ -1,0 +1,77 @@
+"""Progress of a run: a rich bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as Bar
+
+from pipeline import Progress
+
+EVERY_S = 5.0  # between two plain lines
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Callable[[Progress], None]]:
+    """A function to call with every Progress."""
+    if console.is_terminal:
+        with _bar(console) as bar:
+            task = bar.add_task("explaining", total=None, rest="starting workers")
+
+            def draw(p: Progress) -> None:
+                done = p.done_before + p.explained + p.failed
+                bar.update(task, total=p.images, completed=done, rest=rest(p))
+
+            yield draw
+    else:
+        yield _Lines(console)
+
+
+def _bar(console: Console) -> Bar:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Bar(*columns, TextColumn("{task.fields[rest]}"), TimeElapsedColumn(), console=console)
+
+
+class _Lines:
+    """One plain line every few seconds, and one at the end."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.next = 0.0
+
+    def __call__(self, p: Progress) -> None:
+        done = p.done_before + p.explained + p.failed
+        now = time.monotonic()
+        if now >= self.next or done == p.images:
+            self.console.print(f"{done} of {p.images} images · {rest(p)}", highlight=False)
+            self.next = now + EVERY_S
+
+
+def rest(p: Progress) -> str:
+    """Failures, images per second and time left, as far as they are known."""
+    parts = [f"{p.failed} failed"] if p.failed else []
+    worked = p.explained + p.failed
+    if worked:
+        rate = worked / p.seconds
+        left = (p.images - p.done_before - worked) / rate
+        parts += [f"{rate:.2f} images/s", f"{clock(left)} left"]
+    elif p.done_before < p.images:
+        parts.append("starting workers" if p.seconds < 20 else "first shards under way")
+    return " · ".join(parts) or "nothing to do"
+
+
+def clock(seconds: float) -> str:
+    """3725 -> 1:02:05."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -1,0 +1,73 @@
+"""What a plan will cost: classifier passes, time and bytes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from inr_core import InrConfig
+from pipeline.plan import Plan, Request
+
+BYTES_PER_PIXEL = 0.2  # of a stored mask; smooth masks compress well (PNG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """passes     forward + gradient passes of the classifier per image
+    seconds    for the pending images; None when nothing is known
+    source     where the figure comes from
+    bytes      of the tables, for the pending images
+    """
+
+    passes: int
+    seconds: float | None
+    source: str
+    bytes: float
+
+
+def passes_per_image(config: InrConfig) -> int:
+    """Forward + gradient passes of one image, if no round ends early."""
+    sides = config.objective.keeps + config.objective.removes
+    step = config.optimise.areas_per_step * sides
+    return config.optimise.steps * step * config.restarts * config.rounds
+
+
+def estimate(request: Request, plan: Plan) -> Estimate:
+    """From the rate of the shards committed so far; else, on CPUs, from a few timed passes."""
+    config = request.job.config
+    passes = passes_per_image(config)
+    seconds, source = _seconds(request, plan, passes)
+    networks = config.restarts * config.rounds
+    mask_bytes = BYTES_PER_PIXEL * request.classifier.preprocess.crop**2 * len(config.areas)
+    each = networks * (mask_bytes + 2 * config.mask.network.parameter_count)
+    return Estimate(passes=passes, seconds=seconds, source=source, bytes=plan.pending * each)
+
+
+def _seconds(request: Request, plan: Plan, passes: int) -> tuple[float | None, str]:
+    workers = max(1, plan.workers)
+    commits = [] if request.folder is None else list(request.folder.commits())
+    images = sum(len(c.explained) + len(c.failed) for c in commits)
+    if images:
+        each = sum(c.seconds for c in commits) / images
+        return plan.pending * each / workers, f"from {images} images explained so far"
+    if plan.device != "cpu":
+        return None, "known once a first shard is committed"
+    each = passes * _time_pass(request)
+    return plan.pending * each / workers, "from timing the classifier on this machine"
+
+
+def _time_pass(request: Request) -> float:
+    """Seconds of one forward + gradient pass on one thread, best of three after one warm-up."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    side = request.classifier.preprocess.crop
+    image = torch.zeros(1, 3, side, side, requires_grad=True)
+    times = []
+    for _ in range(4):
+        started = time.perf_counter()
+        torch.autograd.grad(request.classifier.classify(image).sum(), image)
+        times.append(time.perf_counter() - started)
+    torch.set_num_threads(threads)
+    return min(times[1:])

@@ -1,0 +1,107 @@
+"""Overlays of one image of a run: every restart and round at every area."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pipeline.errors import ImageError, RequestError
+from pipeline.images import read_image
+from pipeline.manifest import parse_boxes
+from pipeline.overlay import overlay, sheet
+from pipeline.reader import MaskArray, RunReader
+
+LONGEST_SIDE = 1024  # pixels of a picture; larger photographs are scaled down
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One overlay: image behind the mask of (restart, round, area), with what was measured."""
+
+    restart: int
+    round: int
+    area: float
+    caption: str
+    image: Image.Image
+
+
+class Gallery:
+    """Draws the masks of one image on the upright original; RequestError if it cannot be read."""
+
+    def __init__(self, reader: RunReader, id_: str) -> None:
+        self.reader = reader
+        self.row = reader.image(id_)
+        try:
+            original = read_image(self.row["image"])
+        except ImageError as error:
+            raise RequestError(f"{self.row['image']}: {error.reason}") from error
+        self.scale = min(1.0, LONGEST_SIDE / max(original.size))
+        size = (round(original.width * self.scale), round(original.height * self.scale))
+        self.original = original.resize(size, Image.Resampling.LANCZOS)
+
+    def pictures(self, areas: Sequence[float] | None = None) -> Iterator[Picture]:
+        """Ordered by round, restart and area; areas that a round has no room for are left out."""
+        id_ = self.row["id"]
+        scores = {(m["restart"], m["round"], m["area"]): m for m in self.reader.rows("masks", id_)}
+        chosen = tuple(areas or self.reader.config.areas)
+        for e in sorted(
+            self.reader.rows("explanations", id_), key=lambda e: (e["round"], e["restart"])
+        ):
+            room = self.reader.config.mask.largest_area(e["round"])
+            for area in (a for a in chosen if a <= room):
+                measured = scores.get((e["restart"], e["round"], area))
+                yield Picture(
+                    e["restart"],
+                    e["round"],
+                    area,
+                    _caption(area, measured),
+                    self._draw(e["restart"], e["round"], area),
+                )
+
+    def sheet(self, pictures: Sequence[Picture]) -> Image.Image:
+        """All pictures on one page: a row for every restart and round, the image in front."""
+        rows: dict[tuple[int, int], list[tuple[Image.Image, str]]] = {}
+        for p in pictures:
+            name = f"round {p.round}, restart {p.restart}"
+            row = rows.setdefault((p.round, p.restart), [(self.original, name)])
+            row.append((p.image, p.caption))
+        return sheet(list(rows.values()), self._title())
+
+    def _draw(self, restart: int, round_: int, area: float) -> Image.Image:
+        left, top, right, bottom = self._crop()
+        mask = self.reader.render(
+            self.row["id"], area, restart=restart, round=round_, size=(bottom - top, right - left)
+        )
+        whole: MaskArray = np.zeros((self.original.height, self.original.width), np.uint8)
+        whole[top:bottom, left:right] = mask
+        return overlay(self.original, whole, round_=round_, boxes=self._boxes())
+
+    def _crop(self) -> tuple[int, int, int, int]:
+        box = {side: value * self.scale for side, value in self.row["crop"].items()}
+        left, top = math.floor(box["x0"]), math.floor(box["y0"])
+        right = min(self.original.width, max(left + 1, round(box["x1"])))
+        bottom = min(self.original.height, max(top + 1, round(box["y1"])))
+        return left, top, right, bottom
+
+    def _boxes(self) -> list[tuple[float, ...]]:
+        boxes: list[Any] = parse_boxes(self.row.get("bbox") or "")
+        return [tuple(self.scale * side for side in box) for box in boxes]
+
+    def _title(self) -> str:
+        row = self.row
+        title = f"{row['id']}: {row['target_name']} {row['score']:.2f}"
+        if row["predicted"] != row["target"]:
+            title += f" (predicted {row['predicted_name']} {row['predicted_score']:.2f})"
+        return title
+
+
+def _caption(area: float, measured: dict[str, Any] | None) -> str:
+    if measured is None:
+        return f"area {area:g}"
+    kept, removed = measured["score_kept"], measured["score_removed"]
+    return f"area {area:g} · kept {kept:.2f} · removed {removed:.2f}"

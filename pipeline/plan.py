@@ -1,0 +1,202 @@
+"""Planning: a job becomes a validated request, and the request a list of pending shards."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from pipeline.classifiers import Classifier, load_classifier
+from pipeline.columns import coerce, reconcile
+from pipeline.commits import RunFolder
+from pipeline.errors import ImageError, RequestError
+from pipeline.images import read_image
+from pipeline.job import Job
+from pipeline.manifest import ImageRef, Manifest
+from pipeline.schemas import SCHEMA_VERSION
+from pipeline.store import Store
+from pipeline.worker import Shard, WorkerSpec, chunks
+
+LARGEST_SHARD = {"cpu": 16, "cuda": 256}  # images: minutes of work, lost when a worker dies
+SHARDS_PER_WORKER = 4  # at least, while there are images enough: so that no worker idles at the end
+BATCH = {"cpu": 4, "cuda": 32}
+MICROBATCH = {"cpu": 1, "cuda": 256}  # 1: a CPU gains nothing from more than one network at once
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Ids that are done: explained, or failed and never explained."""
+
+    explained: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Committed:
+        """Read from the commit markers."""
+        explained: set[str] = set()
+        failed: set[str] = set()
+        for commit in folder.commits():
+            explained.update(commit.explained)
+            failed.update(commit.failed)
+        return cls(explained, failed - explained)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run would do.
+
+    images   rows of the manifest after --select and --limit
+    done     of these, explained already; failed: set aside by earlier runs
+    pending  to be explained now, in `shards` shards of at most `shard_size` images
+    workers  actors, 0 = in this process; device `cpu` or `cuda`
+    """
+
+    images: int
+    done: int
+    failed: int
+    pending: int
+    shards: int
+    shard_size: int
+    workers: int
+    device: str
+
+
+class Request:
+    """A job of which everything that can be wrong has been looked at.
+
+    Raises RequestError naming what is wrong; nothing has been written or started by then.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.device, self.workers = _where(job)
+        self.folder = None if job.out is None else RunFolder(Store(job.out))
+        self.classifier = load_classifier(job.model, weights=job.weights, preprocess=job.preprocess)
+        self.manifest = Manifest(
+            job.manifest,
+            root=job.root,
+            select=job.select,
+            limit=job.limit,
+            classes=self.classifier.classes,
+        )
+        found = self.manifest.check()
+        self.images = found.images
+        stored = None
+        if self.folder is not None and not job.overwrite:
+            stored = self.folder.fingerprint()
+        self.columns = reconcile(found.extra_types, stored)
+        self.fingerprint = fingerprint(job, self.classifier, self.columns)
+        if self.folder is not None and stored is not None:
+            self.folder.check(self.fingerprint)
+
+    def committed(self) -> Committed:
+        """What the output holds already."""
+        if self.folder is None or self.job.overwrite:
+            return Committed()
+        return Committed.of(self.folder)
+
+    def plan(self, committed: Committed) -> Plan:
+        """Counts what is pending: one pass over the manifest."""
+        done = failed = 0
+        for ref in self.manifest:
+            done += ref.id in committed.explained
+            failed += ref.id in committed.failed
+        pending = self.images - done - (0 if self.job.retry_failed else failed)
+        size = self._shard_size(pending)
+        return Plan(
+            images=self.images,
+            done=done,
+            failed=failed,
+            pending=pending,
+            shards=math.ceil(pending / size),
+            shard_size=size,
+            workers=self.workers,
+            device=self.device,
+        )
+
+    def shards(self, plan: Plan, committed: Committed, salt: str) -> Iterator[Shard]:
+        """The pending images, streamed from the manifest."""
+
+        def is_pending(ref: ImageRef) -> bool:
+            if ref.id in committed.failed:
+                return self.job.retry_failed
+            return ref.id not in committed.explained
+
+        for refs in chunks(filter(is_pending, self.manifest), plan.shard_size):
+            coerced = [dataclasses.replace(r, extra=coerce(r.extra, self.columns)) for r in refs]
+            yield Shard(tuple(coerced), salt)
+
+    def worker_spec(self) -> WorkerSpec:
+        """What the workers need to know."""
+        job = self.job
+        return WorkerSpec(
+            model=job.model,
+            weights=job.weights,
+            preprocess=job.preprocess,
+            device=self.device,
+            config=job.config,
+            seed=job.seed,
+            extra_types=self.columns,
+            batch=job.batch or BATCH[self.device],
+            microbatch=job.microbatch or MICROBATCH[self.device],
+            baseline=job.baseline,
+        )
+
+    def _shard_size(self, pending: int) -> int:
+        if self.job.shard_size is not None:
+            return self.job.shard_size
+        share = math.ceil(pending / (SHARDS_PER_WORKER * max(1, self.workers)))
+        return min(LARGEST_SHARD[self.device], max(1, share))
+
+
+def fingerprint(
+    job: Job, classifier: Classifier, columns: dict[str, pa.DataType]
+) -> dict[str, Any]:
+    """What decides the tables: a run with another fingerprint needs another output."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "method": job.method,
+        "model": job.model,
+        "weights": classifier.digest,
+        "preprocess": dataclasses.asdict(classifier.preprocess),
+        "baseline": _image_digest(job.baseline),
+        "seed": job.seed,
+        "columns": {name: str(type_) for name, type_ in columns.items()},
+        **dataclasses.asdict(job.config),
+    }
+
+
+def _image_digest(uri: str | None) -> str | None:
+    if uri is None:
+        return None
+    try:
+        image = read_image(uri)
+    except ImageError as error:
+        raise RequestError(f"--baseline {uri}: {error.reason}") from error
+    return hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
+
+
+def _where(job: Job) -> tuple[str, int]:
+    """Device and number of actors: --gpus, else --workers, else whatever this machine has."""
+    if job.gpus and job.workers is not None:
+        raise RequestError(f"--gpus {job.gpus} and --workers {job.workers}: give one of the two")
+    visible = torch.cuda.device_count()
+    if job.gpus:
+        if job.address is None and job.gpus > visible:
+            raise RequestError(
+                f"--gpus {job.gpus}: this machine has {visible}; use --workers N for CPUs, or "
+                "--address for a cluster"
+            )
+        return "cuda", job.gpus
+    if job.workers is not None:
+        return "cpu", job.workers
+    if visible and job.gpus is None:
+        return "cuda", visible
+    return "cpu", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

@@ -1,0 +1,189 @@
+"""Reading a run back: its tables as Arrow datasets, its masks at any area and size."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import torch
+from fsspec.core import url_to_fs
+from PIL import Image
+from pydantic import TypeAdapter
+
+from inr_core import InrConfig, render
+from pipeline.commits import RunFolder
+from pipeline.errors import RequestError
+from pipeline.schemas import schemas
+from pipeline.store import Store
+
+MaskArray = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def read(uri: str) -> RunReader:
+    """Open a run's output; RequestError if there is none at `uri`."""
+    return RunReader(uri)
+
+
+class RunReader:
+    """A run's committed tables and masks.
+
+    fingerprint  what the run was started with
+    config       its InrConfig
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.store = Store(uri)
+        self.folder = RunFolder(self.store)
+        fingerprint = self.folder.fingerprint()
+        if fingerprint is None:
+            raise RequestError(
+                f"{self.store.uri}: no run here (_run/fingerprint.json is missing); expected the "
+                "--out of an xaipipe run"
+            )
+        self.fingerprint = fingerprint
+        names = InrConfig.__dataclass_fields__
+        self.config: InrConfig = TypeAdapter(InrConfig).validate_python(
+            {name: value for name, value in fingerprint.items() if name in names}
+        )
+
+    @property
+    def images(self) -> ds.Dataset:
+        """One row per explained image."""
+        return self._dataset("images")
+
+    @property
+    def explanations(self) -> ds.Dataset:
+        """One row per (image, restart, round): the optimised network."""
+        return self._dataset("explanations")
+
+    @property
+    def masks(self) -> ds.Dataset:
+        """One row per (image, restart, round, area)."""
+        return self._dataset("masks")
+
+    @property
+    def failures(self) -> ds.Dataset:
+        """One row per failed attempt."""
+        return self._dataset("failures")
+
+    def rows(self, table: str, id_: str) -> list[dict[str, Any]]:
+        """Rows of one image in a table, ordered by restart, round and area where it has them."""
+        found = self._dataset(table).to_table(filter=pc.field("id") == id_)
+        keys = [k for k in ("restart", "round", "area") if k in found.column_names]
+        rows: list[dict[str, Any]] = found.to_pylist()
+        return sorted(rows, key=lambda row: [row[k] for k in keys])
+
+    def ids(self, count: int) -> list[str]:
+        """The first few ids of the images table."""
+        found: list[str] = self.images.head(count, columns=["id"])["id"].to_pylist()
+        return found
+
+    def image(self, id_: str) -> dict[str, Any]:
+        """The row of one image; RequestError naming some ids if there is none."""
+        rows = self.rows("images", id_)
+        if not rows:
+            some = ", ".join(self.ids(3)) or "none yet"
+            raise RequestError(f"{id_}: no such id in {self.store.uri}/images (it has: {some} ...)")
+        return rows[0]
+
+    def failure_reasons(self) -> list[tuple[tuple[str, str], int]]:
+        """((stage, reason), images) of what failed and was not explained later, most first."""
+        explained = set(self.images.to_table(columns=["id"])["id"].to_pylist())
+        table = self.failures.to_table(columns=["id", "stage", "reason"]).to_pylist()
+        last = {row["id"]: (row["stage"], row["reason"]) for row in table}
+        return Counter(why for id_, why in last.items() if id_ not in explained).most_common()
+
+    def render(
+        self,
+        id_: str,
+        area: float,
+        *,
+        restart: int | None = None,
+        round: int = 0,
+        size: tuple[int, int] | None = None,
+        original: bool = False,
+    ) -> MaskArray:
+        """A mask from the stored network: (height, width) uint8, 255 = keep.
+
+        area      any fraction of the classifier's input in (0, 1), trained on or not
+        restart   None: the best one of the round
+        size      (height, width) of the part the classifier saw; None: the classifier's input
+        original  the mask in the pixels of the upright original image instead, 0 outside the part
+                  that the classifier saw; excludes `size`
+        Raises RequestError for an unknown image, restart or round and for an impossible area.
+        """
+        if original and size is not None:
+            raise RequestError("render: give either size or original=True")
+        if not 0 < area <= self.config.mask.largest_area(round) or area >= 1:
+            raise RequestError(
+                f"render: area {area} is impossible in round {round}; expected a fraction above 0 "
+                f"and at most {self.config.mask.largest_area(round):.3f}"
+            )
+        chain = self._chain(id_, restart, round)
+        crop = self._crop(id_) if original else None
+        if crop is not None:
+            size = (crop[3] - crop[1], crop[2] - crop[0])
+        side = self.fingerprint["preprocess"]["crop"]
+        chain_JK = torch.stack(chain)
+        mask = render(
+            chain_JK[-1:],
+            chain_JK[None, :-1],
+            torch.tensor([[area]], dtype=torch.float64),
+            size or (side, side),
+            self.config.mask,
+        )[0, 0].numpy()
+        return mask if crop is None else self._paste(id_, mask, crop)
+
+    def stored_mask(
+        self, id_: str, area: float, *, restart: int | None = None, round: int = 0
+    ) -> MaskArray:
+        """The 8-bit mask in the table, (height, width) uint8, 255 = keep."""
+        restart = self._restart(id_, restart, round)
+        for row in self.rows("masks", id_):
+            if (row["restart"], row["round"], row["area"]) == (restart, round, area):
+                return np.array(Image.open(io.BytesIO(row["mask"]["bytes"])))
+        raise RequestError(f"{id_}: no mask of area {area} in restart {restart}, round {round}")
+
+    def _chain(self, id_: str, restart: int | None, round_: int) -> list[torch.Tensor]:
+        """Parameters of the rounds 0..round_ of one restart."""
+        restart = self._restart(id_, restart, round_)
+        rows = [r for r in self.rows("explanations", id_) if r["restart"] == restart]
+        return [
+            torch.frombuffer(bytearray(r["parameters"]), dtype=torch.float16)
+            for r in rows[: round_ + 1]
+        ]
+
+    def _restart(self, id_: str, restart: int | None, round_: int) -> int:
+        rows = [r for r in self.rows("explanations", id_) if r["round"] == round_]
+        for row in rows:
+            if row["best"] if restart is None else row["restart"] == restart:
+                return int(row["restart"])
+        raise RequestError(
+            f"{id_}: no explanation for round {round_}, restart "
+            f"{'best' if restart is None else restart} in {self.store.uri}"
+        )
+
+    def _crop(self, id_: str) -> tuple[int, int, int, int]:
+        box = self.image(id_)["crop"]
+        x0, y0, x1, y1 = (round(box[side]) for side in ("x0", "y0", "x1", "y1"))
+        return x0, y0, x1, y1
+
+    def _paste(self, id_: str, mask: MaskArray, crop: tuple[int, int, int, int]) -> MaskArray:
+        row = self.image(id_)
+        whole = np.zeros((row["height"], row["width"]), np.uint8)
+        whole[crop[1] : crop[3], crop[0] : crop[2]] = mask
+        return whole
+
+    def _dataset(self, table: str) -> ds.Dataset:
+        names = self.folder.table_files(table)
+        if not names:
+            return ds.dataset(schemas({})[table].empty_table())
+        filesystem, root = None, self.store.uri
+        if "://" in root:
+            filesystem, root = url_to_fs(root)
+        files = [f"{root}/{name}" for name in names]
+        return ds.dataset(files, filesystem=filesystem, format="parquet")

@@ -1,0 +1,226 @@
+"""Shards on Ray actors: `ray.wait` over plain actors that are never restarted by Ray.
+
+The scheduler counts attempts itself. A dead worker is replaced and its shard queued again; a shard
+that kills its worker twice is cut in two; an image that does so alone is set aside as a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from pipeline.errors import ImageError, RunError
+from pipeline.records import failure_row
+from pipeline.worker import Rows, Shard, ShardResult, ShardWorker, WorkerSpec, shard_result
+
+IN_FLIGHT = 2  # shards an actor holds, so that the next one is there when one ends
+DEATHS_PER_SHARD = 2
+FAILED_STARTS = 3  # workers in a row that never became ready
+DEATHS_IN_A_ROW = 20  # workers in a row that died without any result in between
+TICK_S = 0.5
+
+
+def run_here(shards: Iterator[Shard], spec: WorkerSpec) -> Iterator[ShardResult | None]:
+    """Explain the shards in this process, one after the other; no Ray."""
+    worker = ShardWorker(spec)
+    for shard in shards:
+        yield worker(shard)
+
+
+def run_on_ray(
+    shards: Iterator[Shard], spec: WorkerSpec, workers: int, address: str | None
+) -> Iterator[ShardResult | None]:
+    """Explain the shards on `workers` actors; yields results as they come, None while waiting.
+
+    address  a running cluster; None starts one on this machine and ends it afterwards
+    Raises RunError when workers do not start or die one after the other.
+    """
+    gpus = workers if spec.device == "cuda" else 0
+    start_ray(address, workers, gpus)
+    scheduler = _Scheduler(shards, spec, workers)
+    try:
+        yield from scheduler.run()
+    finally:
+        scheduler.stop()
+        ray.shutdown()
+
+
+def start_ray(address: str | None, cpus: int, gpus: int) -> None:
+    """Join a cluster, or start a silent one on this machine."""
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a local cluster listens on loopback only
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is not None:
+        ray.init(address=address, **common)
+    else:
+        ray.init(address="local", num_cpus=cpus, num_gpus=gpus, include_dashboard=False, **common)
+
+
+class _Actor:
+    """A ShardWorker in a process of its own."""
+
+    def __init__(self, spec: WorkerSpec, name: str) -> None:
+        self.worker = ShardWorker(spec, name)
+
+    def ready(self) -> None:
+        """Returns once the classifier is loaded."""
+
+    def explain(self, shard: Shard) -> ShardResult:
+        return self.worker(shard)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    shard: Shard
+    deaths: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """One actor and what it holds, oldest first: Ray runs an actor's calls in order."""
+
+    actor: Any
+    starting: Any  # the reference of ready(), None afterwards
+    held: dict[Any, _Attempt] = field(default_factory=dict)
+
+
+class _Scheduler:
+    def __init__(self, shards: Iterator[Shard], spec: WorkerSpec, workers: int) -> None:
+        self.shards = shards
+        self.exhausted = False
+        self.again: deque[_Attempt] = deque()
+        self.spec = spec
+        self.workers = workers
+        self.slots: list[_Slot] = []
+        self.started = 0
+        self.failed_starts = 0
+        self.deaths_in_a_row = 0
+        gpus = 1 if spec.device == "cuda" else 0
+        remote: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)
+        self.actor_class = remote(_Actor)
+
+    def run(self) -> Iterator[ShardResult | None]:
+        for _ in range(self.workers):
+            self._start()
+        while True:
+            self._fill()
+            if self.exhausted and not self.again and not any(s.held for s in self.slots):
+                return
+            yield from self._collect()
+
+    def stop(self) -> None:
+        for slot in self.slots:
+            ray.kill(slot.actor)
+
+    def _start(self) -> None:
+        actor = self.actor_class.remote(self.spec, f"worker-{self.started}")
+        self.started += 1
+        self.slots.append(_Slot(actor, actor.ready.remote()))
+
+    def _next(self) -> _Attempt | None:
+        if self.again:
+            return self.again.popleft()
+        shard = next(self.shards, None)
+        if shard is None:
+            self.exhausted = True
+            return None
+        return _Attempt(shard)
+
+    def _fill(self) -> None:
+        """Every ready actor gets one shard before any gets its second."""
+        for depth in range(IN_FLIGHT):
+            for slot in self.slots:
+                if slot.starting is None and len(slot.held) <= depth:
+                    attempt = self._next()
+                    if attempt is None:
+                        return
+                    slot.held[slot.actor.explain.remote(attempt.shard)] = attempt
+
+    def _collect(self) -> Iterator[ShardResult | None]:
+        waiting = {ref: slot for slot in self.slots for ref in slot.held}
+        waiting |= {slot.starting: slot for slot in self.slots if slot.starting is not None}
+        done, _ = ray.wait(list(waiting), num_returns=1, timeout=TICK_S)
+        if not done:
+            yield None
+        for ref in done:
+            yield from self._settle(ref, waiting[ref])
+
+    def _settle(self, ref: Any, slot: _Slot) -> Iterator[ShardResult]:
+        try:
+            result = ray.get(ref)
+        except RayTaskError as error:
+            yield from self._after_exception(ref, slot, error)
+        except RayError as error:
+            yield from self._after_death(slot, error)
+        else:
+            if ref == slot.starting:
+                slot.starting = None
+                self.failed_starts = 0
+            else:
+                del slot.held[ref]
+                self.deaths_in_a_row = 0
+                yield result
+
+    def _after_exception(self, ref: Any, slot: _Slot, error: RayTaskError) -> Iterator[ShardResult]:
+        """The worker lives; what it raised is not an image's own error, so try once more."""
+        if ref == slot.starting:
+            yield from self._after_death(slot, error)
+        else:
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            yield from self._blame(slot.held.pop(ref), f"{type(cause).__name__}: {cause}")
+
+    def _after_death(self, slot: _Slot, error: Exception) -> Iterator[ShardResult]:
+        """Replace the actor; the shard it was working on is the oldest one it held."""
+        self.slots.remove(slot)
+        ray.kill(slot.actor)  # an unreachable actor must not go on in secret
+        held = list(slot.held.values())
+        self.again.extend(held[1:])
+        self._count(slot, error)
+        if held:
+            yield from self._blame(held[0], "the worker process died while explaining this image")
+        self._start()
+
+    def _count(self, slot: _Slot, error: Exception) -> None:
+        if slot.starting is not None:
+            self.failed_starts += 1
+            if self.failed_starts >= FAILED_STARTS:
+                raise RunError(f"{FAILED_STARTS} workers in a row did not start: {_last(error)}")
+        self.deaths_in_a_row += 1
+        if self.deaths_in_a_row >= DEATHS_IN_A_ROW:
+            raise RunError(
+                f"{DEATHS_IN_A_ROW} workers in a row died without a result: {_last(error)}"
+            )
+
+    def _blame(self, attempt: _Attempt, reason: str) -> Iterator[ShardResult]:
+        attempt.deaths += 1
+        shard = attempt.shard
+        if attempt.deaths < DEATHS_PER_SHARD:
+            self.again.append(attempt)
+        elif len(shard.refs) > 1:
+            half = len(shard.refs) // 2
+            self.again.append(_Attempt(Shard(shard.refs[:half], shard.salt)))
+            self.again.append(_Attempt(Shard(shard.refs[half:], shard.salt)))
+        else:
+            yield set_aside(shard, reason, self.spec)
+
+
+def set_aside(shard: Shard, reason: str, spec: WorkerSpec) -> ShardResult:
+    """A result in which every image of the shard failed."""
+    started = time.monotonic()
+    error = ImageError("worker", f"{reason} ({DEATHS_PER_SHARD} times)")
+    rows = Rows(failures=[failure_row(ref, error) for ref in shard.refs])
+    return shard_result(shard, rows, spec.extra_types, time.monotonic() - started, "driver")
+
+
+def _last(error: Exception) -> str:
+    """The line of Ray's long messages that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
