@@ -36,7 +36,7 @@ def _job_options(
         str | None,
         _option(
             "Classifier: torchvision:NAME, torchscript:FILE, export:FILE.pt2, "
-            "python:MODULE:FACTORY or builtin:shapes (the default).",
+            "python:MODULE:FACTORY or builtin:shapes (that of the demo).",
             WHAT,
         ),
     ] = None,

@@ -9,8 +9,10 @@ builtin:shapes         the small classifier in this package
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -186,8 +188,6 @@ def _load_state(module: nn.Module, state: dict[str, Tensor], file: str, name: st
 def _torchvision(name: str, weights: str | None) -> _Loaded:
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
-        import difflib
-
         near = difflib.get_close_matches(name, known, n=3) or known[:3]
         raise RequestError(
             f"--model torchvision:{name}: unknown model; nearest known: {', '.join(near)}"
@@ -196,11 +196,18 @@ def _torchvision(name: str, weights: str | None) -> _Loaded:
     if weights is None:
         return _Loaded(_downloaded(name), _preprocess_of(variants[-1]), _classes_of(variants[-1]))
     state = read_state_dict(weights)
-    heads = [v for k, v in state.items() if k.endswith(".bias") and v.ndim == 1]
-    count = len(heads[-1]) if heads else 1000  # torchvision's models end with their head
-    module = torchvision.models.get_model(name, weights=None, num_classes=count)
+    module = torchvision.models.get_model(name, num_classes=_head_size(name, state))
     _load_state(module, state, weights, f"torchvision:{name}")
     return _Loaded(module, _preprocess_of(variants[0]), _classes_of(variants[0]))
+
+
+def _head_size(name: str, state: dict[str, Tensor]) -> int:
+    """Classes of the head in `state`: the bias whose size depends on the number of classes."""
+    with torch.device("meta"):
+        some, more = (torchvision.models.get_model(name, num_classes=n).state_dict() for n in (2, 3))
+    heads = [key for key in some if some[key].shape != more[key].shape and some[key].ndim == 1]
+    found = [len(state[key]) for key in heads if key in state and state[key].ndim == 1]
+    return found[-1] if found else 1000
 
 
 def _downloaded(name: str) -> nn.Module:
@@ -231,7 +238,8 @@ def _classes_of(weights: Any) -> tuple[str, ...]:
 
 def _torchscript(name: str, weights: str | None) -> _Loaded:
     _refuse_weights("torchscript", weights)
-    with _open_model(name) as stream:
+    with _open_model(name) as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # deprecated, but such files exist
         try:
             module: Any = torch.jit.load(stream, map_location="cpu")  # type: ignore[no-untyped-call]
             return _Loaded(module, Preprocess())

@@ -180,7 +180,7 @@ class RunFolder:
                 )
 
     def _refuse_difference(self, known: dict[str, Any], asked: dict[str, Any]) -> None:
-        run, ours = _flat(known), _flat(json.loads(_encode(asked)))
+        run, ours = _flat(known), _flat(asked)
         differences = [
             f"  {field}: the run has {run.get(field, 'nothing')}, "
             f"you asked for {ours.get(field, 'nothing')}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, TypeVar
 
 import fsspec
@@ -169,17 +170,16 @@ def prefetch(
     todo = iter(items)
     waiting: deque[tuple[T, Future[V]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="prefetch")
+
+    def fill() -> None:
+        for item in islice(todo, ahead - len(waiting)):
+            waiting.append((item, pool.submit(load, item)))
+
     try:
-        while True:
-            while len(waiting) < ahead:
-                try:
-                    item = next(todo)
-                except StopIteration:
-                    break
-                waiting.append((item, pool.submit(load, item)))
-            if not waiting:
-                return
+        fill()
+        while waiting:
             loaded = _next_result(waiting)
+            fill()
             yield loaded
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -274,4 +274,4 @@ def _normalise(image: Image.Image, preprocess: Preprocess) -> torch.Tensor:
 def _plain(error: Exception) -> str:
     """An error's first line, the same in every run: without memory addresses or paths."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return re.sub(r"<[^<>]* at 0x[0-9a-fA-F]+>", "the file", text.splitlines()[0])
+    return re.sub(r"<[^<>]* at 0x[0-9a-fA-F]+>", "(an object)", text.splitlines()[0])

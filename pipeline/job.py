@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from inr_core import PRESETS, InrConfig
 from pipeline.errors import RequestError
 
-METHOD_KEYS = tuple(f.name for f in dataclasses.fields(InrConfig))
+EXAMPLE = "torchvision:resnet50"
 
 
 class Job(BaseModel):
@@ -31,7 +31,7 @@ class Job(BaseModel):
     root: str | None = None
     select: dict[str, str] = {}
     limit: Annotated[int, Field(ge=1)] | None = None
-    model: str = "builtin:shapes"
+    model: str
     weights: str | None = None
     preprocess: str | None = None
     method: Literal["inr"] = "inr"
@@ -79,6 +79,8 @@ def load_job(file: str | None, overrides: Mapping[str, Any]) -> Job:
     rest = {k: v for k, v in data.items() if k in JOB_KEYS}
     if "manifest" not in rest:
         raise RequestError(f"{where}: no manifest; give it as first argument or as `manifest:`")
+    if "model" not in rest:
+        raise RequestError(f"{where}: no classifier; give one, for example --model {EXAMPLE}")
     try:
         config = TypeAdapter(InrConfig).validate_python(method)
         job = Job(**rest, config=config)

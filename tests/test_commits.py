@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,21 @@ def test_committing_other_images_under_the_name_is_an_error(
         with pytest.raises(RunError, match=f"{SHARD}.json exists with other images"):
             folder.commit(SHARD, {"images": b"other"}, other)
     assert everything(store_uri) == before
+
+
+def test_a_marker_is_created_once(store_uri: str) -> None:
+    other = replace(COMMIT, explained=("x",), failed=())
+
+    class Late(Store):
+        """A store whose owner sleeps before its first table, while another driver commits."""
+
+        def put(self, name: str, data: bytes) -> None:
+            RunFolder(Store(store_uri)).commit(SHARD, {}, other)
+            super().put(name, data)
+
+    with pytest.raises(RunError, match="exists with other images"):
+        RunFolder(Late(store_uri)).commit(SHARD, {"images": b"1"}, COMMIT)
+    assert list(RunFolder(Store(store_uri)).commits()) == [other]
 
 
 class Repeating(Store):
@@ -220,25 +235,19 @@ def commit_until(base: str, last: int) -> None:
 
 
 def make_disk_mortal(tick: Callable[[], None]) -> None:
-    """Lets `tick` run between half-writes, and around syncing, renaming, linking and unlinking."""
-    write = os.write
+    """Lets `tick` run before each part of a write, and before syncing, renaming and so on."""
 
-    def half_write(descriptor: int, data: bytes) -> int:
-        count = write(descriptor, data[: len(data) // 2 + 1])
-        tick()
-        return count
-
-    def between_ticks(function: Callable[..., None]) -> Callable[..., None]:
-        def call(*args: Any) -> None:
+    def after_tick(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
             tick()
-            function(*args)
-            tick()
+            return function(*args)
 
         return call
 
-    os.write = half_write  # type: ignore[assignment]
+    write = os.write
+    os.write = after_tick(lambda descriptor, data: write(descriptor, data[:250]))
     for name in ("fsync", "replace", "link", "unlink"):
-        setattr(os, name, between_ticks(getattr(os, name)))
+        setattr(os, name, after_tick(getattr(os, name)))
 
 
 def kill_children(base: str) -> int:
@@ -305,6 +314,47 @@ def test_overwrite_discards_the_run_but_its_lock(store: Store, folder: RunFolder
     }
     assert folder.fingerprint() == {"schema": 2}
     assert list(folder.commits()) == [] and folder.plans() == [] and folder.summary() is None
+
+
+class Interrupted(Store):
+    """A store whose owner is interrupted at the n-th change."""
+
+    changes_left = 0
+
+    def _change(self) -> None:
+        if self.changes_left == 0:
+            raise KeyboardInterrupt
+        self.changes_left -= 1
+
+    def put(self, name: str, data: bytes) -> None:
+        self._change()
+        super().put(name, data)
+
+    def delete(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._change()
+            super().delete([name])
+
+
+def test_an_interrupted_overwrite_can_be_repeated(tmp_path: Path) -> None:
+    uri, step, finished = str(tmp_path / "out"), 0, False
+    while not finished:
+        folder = RunFolder(Store(uri))
+        folder.open(FINGERPRINT, overwrite=True)
+        folder.commit(SHARD, CONTENT, COMMIT)
+        folder.write_plan({})
+        store = Interrupted(uri)
+        store.changes_left = step
+        try:
+            RunFolder(store).open({"schema": 2}, overwrite=True)
+            finished = True
+        except KeyboardInterrupt:
+            pass
+        for commit in folder.commits():  # what is still committed is still complete
+            assert len([f for t in TABLES for f in folder.table_files(t)]) == len(commit.bytes)
+        assert folder.fingerprint() is not None
+        step += 1
+    assert step > 6  # the marker, the plan, four tables, the fingerprint
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

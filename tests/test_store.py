@@ -127,8 +127,18 @@ def race_to_create(uri: str, name: str, drivers: int = 8) -> list[int]:
     return winners
 
 
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns after every few instructions, so that races show."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("hasty_threads")
 def test_of_those_who_create_a_file_one_wins(store: Store, store_uri: str) -> None:
-    for turn in range(20):
+    for turn in range(30):
         winners = race_to_create(store_uri, f"_run/{turn}")
         assert len(winners) == 1
         assert store.get(f"_run/{turn}") == str(winners[0]).encode()

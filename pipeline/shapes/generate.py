@@ -2,8 +2,8 @@
 
 An image shows an object (a shape filled with a texture) on clutter. Five of the ten classes have a
 cue besides: a patch of another texture that occurs with that class only. Colours, untextured shapes
-and lines carry no information about the class; neither does the object's shape or texture alone,
-because each shape and each texture belongs to two classes.
+and lines carry no information about the class; neither does an object's texture alone, because
+two classes share each texture and differ in the shape.
 
 Masks are boolean (H, W), True on the evidence. Lengths are pixels; (u, v) are coordinates of the
 turned frame of an object or a cue, with its centre at the origin.
@@ -26,13 +26,13 @@ CLASSES: tuple[str, ...] = (
     "striped-disc",
     "striped-star",
     "checkered-square",
-    "checkered-triangle",
-    "dotted-triangle",
+    "checkered-star",
+    "dotted-disc",
     "dotted-cross",
-    "ringed-star",
-    "ringed-square",
+    "ringed-triangle",
+    "ringed-disc",
     "wavy-cross",
-    "wavy-disc",
+    "wavy-square",
 )
 CUES: dict[int, str] = {0: "bricks", 2: "sunburst", 4: "mesh", 6: "triangles", 8: "scales"}
 GAP = 6.0  # pixels between object and cue, so that a mask can keep one without the other

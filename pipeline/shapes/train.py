@@ -30,9 +30,9 @@ UNSEEN = 1_000_003  # images of `measure`; training images come from TrainConfig
 class TrainConfig:
     """`images` are generated once; each of `steps` sees `batch` of them, turned and masked anew."""
 
-    images: int = 5000
-    steps: int = 2000
-    batch: int = 48
+    images: int = 4500
+    steps: int = 2400
+    batch: int = 40
     learning_rate: float = 4e-3
     smoothing: float = 0.03  # keeps full images off the flat end of softmax
     seed: int = 0
@@ -48,8 +48,12 @@ class Pool:
 
 
 def make_pool(config: TrainConfig) -> Pool:
-    """Generates images; of every 20, one shows nothing, and of those with a cue 5 lack it and 4
-    the object."""
+    """Generates training images, two of each class with a cue for one of each class without.
+
+    Of 20, one shows neither object nor cue; where there is a cue, 5 lack it and 4 the object. A
+    class with a cue is drawn more often because its object alone must not be rarer than the object
+    of the class that shares its texture; else the network would bet on that one.
+    """
     items = [_training_image(index, config.seed) for index in range(config.images)]
     empty = np.zeros((SIZE, SIZE), dtype=bool)
     cues = [empty if item.cue_mask is None else item.cue_mask for item in items]
@@ -62,7 +66,8 @@ def make_pool(config: TrainConfig) -> Pool:
 
 
 def _training_image(index: int, seed: int) -> ShapesImage:
-    label, turn = index % len(CLASSES), index // len(CLASSES) % 20
+    labels = (*range(len(CLASSES)), *CUES)
+    label, turn = labels[index % len(labels)], index // len(labels) % 20
     drop_object = turn == 0 or (label in CUES and turn in (1, 2, 3, 4))
     drop_cue = turn == 0 or turn in (5, 6, 7, 8, 9)
     return generate(
@@ -104,7 +109,9 @@ def random_masks(evidence_N2HW: Tensor, rng: torch.Generator) -> Tensor:
 
 def _spread(mask_N1HW: Tensor, pixels: int) -> Tensor:
     """Dilates by `pixels`, then softens the edge; half of the edges stay hard (even `pixels`)."""
-    wide = F.max_pool2d(mask_N1HW, 2 * pixels + 1, stride=1, padding=pixels)
+    side = 2 * pixels + 1
+    wide = F.max_pool2d(mask_N1HW, (side, 1), stride=1, padding=(pixels, 0))
+    wide = F.max_pool2d(wide, (1, side), stride=1, padding=(0, pixels))
     if pixels % 2 == 0:
         return wide
     return F.avg_pool2d(wide, pixels, 1, padding=pixels // 2, count_include_pad=False)
