@@ -13,7 +13,7 @@ __all__ = [
     "Progress",
     "Request",
     "RequestError",
-        "RunError",
+    "RunError",
     "RunReader",
     "Summary",
     "load_job",

@@ -204,7 +204,9 @@ def _torchvision(name: str, weights: str | None) -> _Loaded:
 def _head_size(name: str, state: dict[str, Tensor]) -> int:
     """Classes of the head in `state`: the bias whose size depends on the number of classes."""
     with torch.device("meta"):
-        some, more = (torchvision.models.get_model(name, num_classes=n).state_dict() for n in (2, 3))
+        some, more = (
+            torchvision.models.get_model(name, num_classes=n).state_dict() for n in (2, 3)
+        )
     heads = [key for key in some if some[key].shape != more[key].shape and some[key].ndim == 1]
     found = [len(state[key]) for key in heads if key in state and state[key].ndim == 1]
     return found[-1] if found else 1000

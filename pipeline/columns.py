@@ -15,12 +15,12 @@ def reconcile(
 ) -> dict[str, pa.DataType]:
     """Types to write: those of the run if it exists, which a longer manifest must fit.
 
-    stored  the run's fingerprint, with the types' names under `columns`
+    stored  the run's fingerprint, with (name, type) pairs in order under `columns`
     Raises RequestError for a new column or for values that the stored type cannot hold.
     """
     if stored is None:
         return dict(found)
-    names: Mapping[str, str] = stored["columns"]
+    names: dict[str, str] = dict(stored["columns"])
     for name, type_ in found.items():
         if name not in names:
             raise RequestError(

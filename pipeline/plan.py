@@ -168,7 +168,7 @@ def fingerprint(
         "preprocess": dataclasses.asdict(classifier.preprocess),
         "baseline": _image_digest(job.baseline),
         "seed": job.seed,
-        "columns": {name: str(type_) for name, type_ in columns.items()},
+        "columns": [[name, str(type_)] for name, type_ in columns.items()],
         **dataclasses.asdict(job.config),
     }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ def s3_server() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line per request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
+    answer_one_at_a_time(server)
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
     with pytest.MonkeyPatch.context() as environment:
@@ -32,6 +35,17 @@ def s3_server() -> Iterator[str]:
         environment.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         yield address
     server.stop()
+
+
+def answer_one_at_a_time(server: Any) -> None:
+    """Makes a create-only PUT atomic, as on S3; the imitation looks first and writes then."""
+    app, turn = server._server.app, threading.Lock()
+
+    def serve(environ: Any, start_response: Any) -> Any:
+        with turn:
+            return app(environ, start_response)
+
+    server._server.app = serve
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def run(tmp_path_factory):
             "model": "builtin:shapes",
             "workers": 0,
             "steps": 4,
-            "areas": [0.05, 0.2, 0.3],
+            "areas": [0.05, 0.2, 0.31],
             "restarts": 2,
             "rounds": 3,
             "round_score": 0.0,
@@ -48,7 +48,7 @@ def run(tmp_path_factory):
 
 def test_rendering_again_gives_every_stored_mask_bit_for_bit(run):
     rows = run.masks.to_table().to_pylist()
-    assert len(rows) == 3 * 2 * (3 + 3 + 2)  # .3 finds no room in the third round
+    assert len(rows) == 3 * 2 * (3 + 3 + 2)  # .31 finds no room in the third round
     for row in rows:
         stored = np.array(Image.open(io.BytesIO(row["mask"]["bytes"])))
         again = run.render(row["id"], row["area"], restart=row["restart"], round=row["round"])
@@ -159,7 +159,7 @@ def test_a_gallery_has_every_mask_and_one_page(run):
         (k, r, a)
         for k in range(3)
         for r in range(2)
-        for a in ((0.05, 0.2, 0.3) if k < 2 else (0.05, 0.2))
+        for a in ((0.05, 0.2, 0.31) if k < 2 else (0.05, 0.2))
     ]
     assert all(p.image.size == (300, 200) for p in pictures)
     assert "kept" in pictures[0].caption
