@@ -105,6 +105,7 @@ def explain(
     score_B     softmax score of the target on the whole image
     ids         decide the seeds, together with `seed`, the restart and the round
     """
+    config = replace(config, objective=config.objective.for_rounds(config.rounds))
     baseline_BLCHW = baselines(image_BCHW, config.perturbation, custom_baseline)
     found: list[list[Explanation]] = [[] for _ in ids]
     networks = [(b, r) for b in range(len(ids)) for r in range(config.restarts)]

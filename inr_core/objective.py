@@ -6,13 +6,13 @@ Shapes: M perturbed images, K classes, N networks, A areas, h x w coarse grid.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-Game = Literal["preservation", "deletion", "dual"]
+Game = Literal["auto", "preservation", "deletion", "dual"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,23 +20,32 @@ class ObjectiveConfig:
     """What is maximised.
 
     game             `preservation`: the score survives inside the mask; `deletion`: it does not
-                     survive outside; `dual`: both
+                     survive outside; `dual`: both; `auto`: dual, but preservation when there are
+                     several rounds, because deletion leaves no evidence for the next one
     deletion_weight  weight of the deletion reward in the dual game
     area_weight      weight of the vecsort penalty, where that is the area constraint
     perimeter_weight weight of the perimeter, in perimeters of the disc of equal area
     """
 
-    game: Game = "dual"
+    game: Game = "auto"
     deletion_weight: float = 1.0
     area_weight: float = 30.0
     perimeter_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.game not in ("preservation", "deletion", "dual"):
-            raise ValueError(f"game must be preservation, deletion or dual, got {self.game!r}")
+        if self.game not in ("auto", "preservation", "deletion", "dual"):
+            raise ValueError(
+                f"game must be auto, preservation, deletion or dual, got {self.game!r}"
+            )
         weights = (self.deletion_weight, self.area_weight, self.perimeter_weight)
         if min(weights) < 0:
             raise ValueError(f"the weights of the objective must not be negative, got {weights}")
+
+    def for_rounds(self, rounds: int) -> ObjectiveConfig:
+        """The same with the game that `auto` stands for."""
+        if self.game != "auto":
+            return self
+        return replace(self, game="dual" if rounds == 1 else "preservation")
 
     @property
     def keeps(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import time
@@ -41,9 +42,15 @@ def submit(
         )
     console = Console()
     console.print(f"submitted {name} to {job.address}", highlight=False)
-    if wait:
+    progress = f"progress: xaipipe status {job.out}"
+    if not wait:
+        console.print(progress, highlight=False)
+        return
+    try:
         raise typer.Exit(follow(client, name, console))
-    console.print(f"progress: xaipipe status {job.out}", highlight=False)
+    except KeyboardInterrupt:
+        console.print(f"no longer following; the job goes on, {progress}", highlight=False)
+        raise typer.Exit(130) from None
 
 
 def job_file(job: Job) -> dict[str, Any]:
@@ -75,6 +82,7 @@ def follow(client: Any, name: str, console: Console) -> int:
 def _client(address: str) -> Any:
     from ray.job_submission import JobSubmissionClient  # heavy, and needed here only
 
+    logging.getLogger("ray").setLevel(logging.WARNING)  # not a line per upload
     try:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -20,7 +20,6 @@ from urllib.error import URLError
 
 import fsspec
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from pipeline import shapes
@@ -186,6 +185,8 @@ def _load_state(module: nn.Module, state: dict[str, Tensor], file: str, name: st
 
 
 def _torchvision(name: str, weights: str | None) -> _Loaded:
+    import torchvision  # takes a second; only runs with its models wait for it
+
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3) or known[:3]
@@ -203,6 +204,8 @@ def _torchvision(name: str, weights: str | None) -> _Loaded:
 
 def _head_size(name: str, state: dict[str, Tensor]) -> int:
     """Classes of the head in `state`: the bias whose size depends on the number of classes."""
+    import torchvision
+
     with torch.device("meta"):
         some, more = (
             torchvision.models.get_model(name, num_classes=n).state_dict() for n in (2, 3)
@@ -213,6 +216,8 @@ def _head_size(name: str, state: dict[str, Tensor]) -> int:
 
 
 def _downloaded(name: str) -> nn.Module:
+    import torchvision
+
     try:
         module: nn.Module = torchvision.models.get_model(name, weights="DEFAULT")
     except (URLError, OSError) as error:

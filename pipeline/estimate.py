@@ -29,7 +29,8 @@ class Estimate:
 
 def passes_per_image(config: InrConfig) -> int:
     """Forward + gradient passes of one image, if no round ends early."""
-    sides = config.objective.keeps + config.objective.removes
+    objective = config.objective.for_rounds(config.rounds)
+    sides = objective.keeps + objective.removes
     step = config.optimise.areas_per_step * sides
     return config.optimise.steps * step * config.restarts * config.rounds
 

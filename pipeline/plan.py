@@ -77,7 +77,8 @@ class Request:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.device, self.workers = _where(job)
-        self.folder = None if job.out is None else RunFolder(Store(job.out))
+        self.store = None if job.out is None else Store(job.out)
+        self.folder = None if self.store is None else RunFolder(self.store)
         self.classifier = load_classifier(job.model, weights=job.weights, preprocess=job.preprocess)
         self.manifest = Manifest(
             job.manifest,

@@ -11,7 +11,6 @@ from pipeline.errors import RequestError
 from pipeline.lock import RunLock
 from pipeline.plan import Plan, Request
 from pipeline.scheduler import run_here, run_on_ray
-from pipeline.store import Store
 from pipeline.worker import Shard, ShardResult
 
 
@@ -42,9 +41,9 @@ def run(request: Request, report: Callable[[Progress], None]) -> Summary:
     KeyboardInterrupt; what was committed stays.
     """
     job, folder = request.job, request.folder
-    if folder is None or job.out is None:
+    if folder is None or request.store is None:
         raise RequestError("nowhere to write: give --out FOLDER or URL, or `out:` in the job file")
-    with RunLock(Store(job.out)) as lock:
+    with RunLock(request.store) as lock:
         folder.open(request.fingerprint, overwrite=job.overwrite)
         folder.sweep()
         committed = request.committed()

@@ -10,7 +10,6 @@ from inr_core import (
     InrConfig,
     MaskConfig,
     MicroBatch,
-    ObjectiveConfig,
     OptimiseConfig,
     SirenConfig,
     explain,
@@ -64,14 +63,21 @@ ONE = textured((2, 2))
 
 
 def test_rounds_find_the_second_place_and_end_where_nothing_is_left():
-    game = ObjectiveConfig(game="preservation")  # dual would want both places at once
-    config = dataclasses.replace(CONFIG, rounds=3, areas=(0.2,), objective=game)
+    config = dataclasses.replace(CONFIG, rounds=3, areas=(0.2,))
     both, one = run(torch.cat([BOTH, ONE]), config)
     assert [e.round for e in both] == [0, 1]
     assert [e.round for e in one] == [0]
     upper = [e.masks[0, :16, :16].sum() > e.masks[0, 16:, 16:].sum() for e in both]
     assert upper[0] != upper[1]
     assert ((both[0].masks[0] > 127) & (both[1].masks[0] > 127)).sum() == 0
+
+
+def test_auto_plays_dual_for_one_round_and_preservation_for_several():
+    for rounds, game in ((1, "dual"), (2, "preservation")):
+        auto = dataclasses.replace(CONFIG, rounds=rounds, round_score=0.0)
+        named = dataclasses.replace(auto, objective=dataclasses.replace(auto.objective, game=game))
+        for one, other in zip(run(BOTH, auto)[0], run(BOTH, named)[0], strict=True):
+            assert torch.equal(one.parameters, other.parameters)
 
 
 def test_an_area_that_no_longer_fits_is_left_out_of_later_rounds():

@@ -27,6 +27,7 @@ from pipeline.shapes import (
 )
 from pipeline.shapes.network import WEIGHTS
 from pipeline.shapes.train import (
+    Pool,
     TrainConfig,
     blur_matrix,
     make_pool,
@@ -56,7 +57,14 @@ def images(items: list[ShapesImage]) -> Tensor:
 
 def probabilities(network: ShapesNetwork, image: Tensor) -> Tensor:
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
-    return network((image - mean) / std).softmax(1)
+    logits: Tensor = network((image - mean) / std)
+    return logits.softmax(1)
+
+
+def blurred(image: Tensor) -> Tensor:
+    """By rows, then by columns: a full two-dimensional kernel takes seconds."""
+    result: Tensor = gaussian_blur(gaussian_blur(image, [91, 1], [SIGMA, 1]), [1, 91], [1, SIGMA])
+    return result
 
 
 def of_label(found: Tensor, items: list[ShapesImage]) -> float:
@@ -73,7 +81,7 @@ def kept(items: list[ShapesImage], masks: list[np.ndarray]) -> Tensor:
     """Images with everything blurred outside the masks, which are dilated by 2 pixels."""
     image = images(items)
     mask = torch.from_numpy(np.stack([dilated(mask, 2) for mask in masks]))[:, None]
-    return torch.where(mask, image, gaussian_blur(image, [91, 91], [SIGMA, SIGMA]))
+    return torch.where(mask, image, blurred(image))
 
 
 def test_images_are_deterministic_and_differ() -> None:
@@ -167,7 +175,7 @@ def test_blurring_hides_evidence(network: ShapesNetwork, unseen: list[ShapesImag
     both = [item for item in unseen if item.cue_mask is not None]
     cues = [item.cue_mask for item in both if item.cue_mask is not None]
     assert of_label(probabilities(network, kept(both, cues)), both) > 0.7
-    neither = [~dilated(item.object_mask | item.cue_mask, 2) for item in both]
+    neither = [~dilated(item.object_mask | cue, 4) for item, cue in zip(both, cues, strict=True)]
     assert of_label(probabilities(network, kept(both, neither)), both) < 0.3
 
 
@@ -218,10 +226,12 @@ def test_targets_follow_what_is_visible() -> None:
 
 
 def test_training_learns_is_seeded_and_survives_rounding(tmp_path: Path) -> None:
-    config = TrainConfig(images=30, steps=40, batch=12)
-    pool = make_pool(config)
+    config = TrainConfig(images=19, steps=40, batch=8)
+    whole = make_pool(config)  # whose first turn through the classes shows no evidence
+    last = slice(15, 19)
+    pool = Pool(images=whole.images[last], evidence=whole.evidence[last], labels=whole.labels[last])
     trained, losses = train(pool, config)
-    assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.03
+    assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.2
     short = replace(config, steps=3)
     once, again, other = (train(pool, replace(short, seed=seed))[1] for seed in (1, 1, 2))
     assert once == pytest.approx(again, rel=1e-6)

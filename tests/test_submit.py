@@ -1,0 +1,80 @@
+"""`xaipipe submit` against a real Ray head on the loopback interface."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.submit import job_file
+from pipeline import load_job, read
+from pipeline.shapes import write_dataset
+
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def head(tmp_path):
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    dashboard = free_port()
+    command = [str(BIN / "ray"), "start", "--head", "--num-cpus", "2", "--disable-usage-stats"]
+    command += ["--port", str(free_port()), "--dashboard-host", "127.0.0.1"]
+    command += ["--dashboard-port", str(dashboard), "--dashboard-agent-listen-port"]
+    command += [str(free_port())]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    yield f"http://127.0.0.1:{dashboard}", environment
+    subprocess.run([str(BIN / "ray"), "stop"], env=environment, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_a_submitted_job_runs_on_the_cluster_and_its_exit_code_comes_back(head, tmp_path):
+    address, environment = head
+    write_dataset(tmp_path / "data", 2, 0)
+    (tmp_path / "data" / "images" / "broken.png").write_text("no image")
+    with (tmp_path / "data" / "manifest.csv").open("a") as stream:
+        stream.write("broken,images/broken.png,0,,,\n")
+    command = [str(BIN / "xaipipe"), "submit", "data/manifest.csv", "--out", "out"]
+    command += ["--model", "builtin:shapes", "--steps", "3", "--workers", "1"]
+    command += ["--address", address, "--wait"]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "explained 2 images" in done.stdout
+    assert "the file is not an image" in done.stdout
+    assert read(str(tmp_path / "out")).images.count_rows() == 2
+
+
+def test_paths_become_absolute_and_the_driver_joins_its_own_cluster(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    job = load_job(
+        None,
+        {
+            "manifest": "m.csv",
+            "out": "s3://bucket/out",
+            "model": "torchvision:resnet50",
+            "weights": "w.pth",
+            "address": "http://head:8265",
+            "restarts": 3,
+        },
+    )
+    data = job_file(job)
+    assert data["manifest"] == str(tmp_path / "m.csv")
+    assert data["weights"] == str(tmp_path / "w.pth")
+    assert data["out"] == "s3://bucket/out"
+    assert data["address"] == "auto"
+    assert data["restarts"] == 3
+    assert load_job(None, data).config == job.config
