@@ -25,8 +25,8 @@ SHOWN = 0.1  # the area of the table
 FOUND = 0.5  # a mask has found what covers this share of it
 PAGES = 4  # images drawn
 TITLE = (
-    f"masks of area {SHOWN:g}: scores kept and removed, error of the area, precision on the object, "
-    "and what each round found"
+    f"masks of area {SHOWN:g}: scores kept and removed, error of the area, precision on the "
+    "object, and what each round found"
 )
 
 
