@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from inr_core.area import stratified_areas, vecsort_penalty
 from inr_core.mask import Canvas, MaskConfig, coarse_mask, occupied
@@ -96,12 +97,12 @@ def draw_areas(
     Returns areas (S, N, A) in [low, high] and baseline indices (S, N, A) in 0..levels-1.
     """
     shape = (config.steps, config.areas_per_step)
-    uniform, level = [], []
-    for seed in seeds:
+    areas, level = [], []
+    for seed in seeds:  # one by one: the last bits of a sigmoid depend on the place in the tensor
         generator = torch.Generator().manual_seed(seed ^ 1)  # not the stream of the weights
-        uniform.append(torch.rand(shape, generator=generator))
+        areas.append(stratified_areas(torch.rand(shape, generator=generator), low, high))
         level.append(torch.randint(levels, shape, generator=generator))
-    return stratified_areas(torch.stack(uniform, 1), low, high), torch.stack(level, 1)
+    return torch.stack(areas, 1), torch.stack(level, 1)
 
 
 def optimise(
@@ -119,7 +120,10 @@ def optimise(
     """Maximise the objective of every network; returns parameters (N, K) and energies (S, N)."""
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
     canvas = Canvas.of(size, mask_config.stride, theta_NK)
-    theta = theta_NK.clone().requires_grad_()
+    count = theta_NK.shape[1]
+    # Vector units treat the last few elements of a tensor apart, with other last bits: padding
+    # keeps every network's weights clear of that, wherever it stands in the batch.
+    theta = functional.pad(theta_NK, (0, -count % 64)).requires_grad_()
     adam = torch.optim.Adam([theta], lr=config.learning_rate)
     history = []
     for step in range(config.steps):
@@ -128,7 +132,7 @@ def optimise(
         area_NA = area_SNA[step]
         with torch.no_grad():
             taken = occupied(previous_NJK, area_NA, canvas, mask_config)
-        mask_NAP = coarse_mask(theta, area_NA, taken, canvas, mask_config, temperature)
+        mask_NAP = coarse_mask(theta[:, :count], area_NA, taken, canvas, mask_config, temperature)
         reward_N, gradient_NAP = classifier_gradient(
             mask_NAP, level_SNA[step], scene, classify, objective, canvas, microbatch
         )
@@ -137,7 +141,7 @@ def optimise(
         torch.autograd.backward([mask_NAP, penalty_N.sum()], [-gradient_NAP, None])
         adam.step()
         history.append((reward_N - penalty_N).detach())
-    return theta.detach(), torch.stack(history)
+    return theta.detach()[:, :count], torch.stack(history)
 
 
 def classifier_gradient(

@@ -73,10 +73,17 @@ def init_parameters(seed: int, config: SirenConfig) -> Tensor:
 
 
 def unpack(theta_NK: Tensor, config: SirenConfig) -> list[Tensor]:
-    """Views of the flat parameters as stacked weights, each (N, in, out)."""
+    """The flat parameters as stacked weights, each (N, in, out).
+
+    Copies, not views: a matrix product's last bits depend on how its operands lie in memory, which
+    must be the same for a network alone and in a batch.
+    """
     shapes = config.shapes()
     parts = torch.split_with_sizes(theta_NK, [math.prod(shape) for shape in shapes], dim=1)
-    return [p.reshape(-1, *shape) for p, shape in zip(parts, shapes, strict=True)]
+    return [
+        part.clone(memory_format=torch.contiguous_format).view(-1, *shape)
+        for part, shape in zip(parts, shapes, strict=True)
+    ]
 
 
 def siren(theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenConfig) -> Tensor:

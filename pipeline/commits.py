@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.disk import TEMPORARY
 from pipeline.errors import RequestError, RunError
-from pipeline.store import TEMPORARY, Store
+from pipeline.store import Store
 
 TABLES = ("images", "explanations", "masks", "failures")
 FINGERPRINT = "_run/fingerprint.json"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.boxes import parse_boxes
 from pipeline.errors import ImageError, RequestError
 from pipeline.images import read_image
-from pipeline.manifest import parse_boxes
 from pipeline.overlay import overlay, sheet
 from pipeline.reader import MaskArray, RunReader
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from pipeline.errors import RequestError, RunError
+from pipeline.process import birth, is_running, place
 from pipeline.store import Store
 
 FOLDER = "_run/lock"
@@ -105,8 +106,8 @@ class RunLock:
             return None
         record = newest[1]
         alive = time.time() - record.beat < record.stale_s
-        if record.place == _place():
-            alive = _is_running(record)
+        if record.place == place():
+            alive = is_running(record.pid, record.birth)
         return Holder(
             host=record.host, pid=record.pid, started=record.started, beat=record.beat, alive=alive
         )
@@ -125,8 +126,8 @@ class RunLock:
         return _number(name) + 1
 
     def _is_alive(self, name: str, record: _Record) -> bool:
-        if record.place == _place():
-            return _is_running(record)
+        if record.place == place():
+            return is_running(record.pid, record.birth)
         age = time.time() - record.beat
         # A plausible age shortens the watch, but not below a few beats.
         watch_s = min(record.stale_s, max(record.stale_s - age, record.stale_s / 3))
@@ -217,9 +218,9 @@ def _own_record(stale_s: float) -> _Record:
     return _Record(
         token=uuid.uuid4().hex,
         host=socket.gethostname(),
-        place=_place(),
+        place=place(),
         pid=pid,
-        birth=_birth(pid),
+        birth=birth(pid),
         started=now,
         beat=time.time(),
         stale_s=stale_s,
@@ -228,35 +229,3 @@ def _own_record(stale_s: float) -> _Record:
 
 def _who(record: _Record) -> str:
     return f"process {record.pid} on {record.host}, started {record.started}"
-
-
-def _place() -> str:
-    """Where a process id means the same process: host, its boot, and process namespace."""
-    boot, namespace = "", ""
-    with suppress(OSError):  # only Linux tells
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            boot = file.read().strip()
-        namespace = os.readlink("/proc/self/ns/pid")
-    return f"{socket.gethostname()} {boot} {namespace}"
-
-
-def _is_running(record: _Record) -> bool:
-    """Whether the process that wrote `record` on this machine still runs."""
-    try:
-        os.kill(record.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it runs, for another user
-        pass
-    return _birth(record.pid) in (record.birth, "")  # else the number is another process's by now
-
-
-def _birth(pid: int) -> str:
-    """Start time of a process, "dead" if it only waits to be buried, "" if that is unknown."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The command's name, in brackets, may hold anything; state and start time follow it.
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:  # not Linux, hidden from this user, or gone this moment
-        return ""
-    return "dead" if fields[0] in (b"Z", b"X") else fields[19].decode()

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import os
-import posixpath
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.boxes import bbox_problem
+from pipeline.cells import ARROW, CONVERT, Cells, ColumnKinds
 from pipeline.errors import RequestError
-from pipeline.manifest_files import (
-    ARROW,
-    CONVERT,
-    Cells,
-    ColumnKinds,
-    Report,
-    Table,
-    folder_of,
-    open_table,
-)
+from pipeline.manifest_files import Report, Table, folder_of, open_table
+from pipeline.paths import plain_path, resolver
+from pipeline.problems import Problems
+from pipeline.targets import Targets
 
 IMAGE_COLUMNS = ("image", "file_name", "path", "uri", "url")  # the first one present counts
 OUTPUT_COLUMNS = (
@@ -39,7 +30,6 @@ OUTPUT_COLUMNS = (
     "height",
     "crop",
 )
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,17 +78,17 @@ class Manifest:
     ) -> None:
         if limit is not None and limit < 1:
             raise RequestError(f"limit is {limit}; expected at least 1 image")
-        self.uri = _local(uri)
-        self._resolve = _resolver(folder_of(self.uri) if root is None else _local(root))
+        self.uri = plain_path(uri)
+        self._resolve = resolver(folder_of(self.uri) if root is None else plain_path(root))
         self._select = dict(select or {})
         self._limit = limit
-        self._targets = _Targets(classes)
+        self._targets = Targets(classes)
         self._summary: ManifestSummary | None = None
         self._kinds: dict[str, str] = {}
 
     def check(self) -> ManifestSummary:
         """Reads the manifest once; RequestError names up to 10 problems and where they are."""
-        problems = _Problems(self.uri)
+        problems = Problems(self.uri)
         lines: dict[bytes, int] = {}  # digest of an id -> where it is; the only thing that grows
         images = 0
         with open_table(self.uri, problems.add) as table:
@@ -134,7 +124,7 @@ class Manifest:
         """The images in file order; checks the manifest first where that was not done."""
         summary = self._summary or self.check()
         convert = {name: self._converter(name) for name in summary.extra_types}
-        problems = _Problems(self.uri)
+        problems = Problems(self.uri)
         with open_table(self.uri, problems.add) as table:
             problems.unit = table.unit
             self._check_columns(table, problems)
@@ -151,7 +141,7 @@ class Manifest:
         problems.raise_any()
 
     def _rows(
-        self, table: Table, problems: _Problems
+        self, table: Table, problems: Problems
     ) -> Iterator[tuple[int, str, str, int | None, Cells]]:
         """Line, id, image, target and cells of every row that can be identified."""
         column = _image_column(table.columns)
@@ -183,7 +173,7 @@ class Manifest:
             )
         return islice(rows, self._limit)
 
-    def _check_columns(self, table: Table, problems: _Problems) -> None:
+    def _check_columns(self, table: Table, problems: Problems) -> None:
         columns = table.columns
         if not columns:
             problems.raise_any()
@@ -221,111 +211,6 @@ class Manifest:
         return CONVERT[self._kinds[name]] if name in self._kinds else lambda cell: cell
 
 
-def parse_boxes(text: str) -> list[Box]:
-    """Boxes `x0,y0,x1,y1` in original pixels, separated by `;`; ValueError says what is wrong."""
-    boxes = []
-    for part in text.split(";") if text.strip() else ():
-        try:
-            x0, y0, x1, y1 = map(float, part.split(","))
-        except ValueError:
-            raise ValueError(f"{part!r} is not x0,y0,x1,y1") from None
-        if not (all(map(math.isfinite, (x0, y0, x1, y1))) and x1 > x0 and y1 > y0):
-            raise ValueError(f"{part!r} needs finite numbers with x1 > x0 and y1 > y0")
-        boxes.append((x0, y0, x1, y1))
-    return boxes
-
-
-class _Problems:
-    """Collects what is wrong with a manifest; keeps the first `MOST` to be shown."""
-
-    MOST = 10
-
-    def __init__(self, uri: str) -> None:
-        self.unit = "line"
-        self._uri = uri
-        self._shown: list[tuple[int, str]] = []
-        self._count = 0
-
-    @property
-    def full(self) -> bool:
-        return self._count >= self.MOST
-
-    def add(self, number: int, text: str) -> None:
-        if not self.full:
-            self._shown.append((number, text))
-        self._count += 1
-
-    def raise_any(self) -> None:
-        if not self._count:
-            return
-        lines = [f"{self.unit} {number}: {text}" for number, text in self._shown]
-        if self._count > len(lines):
-            lines.append(f"and {self._count - len(lines)} more")
-        text = f" {lines[0]}" if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
-        raise RequestError(f"{self._uri}:{text}")
-
-
-class _Targets:
-    """Turns what stands in the column `target` into a class index."""
-
-    _INTEGER = re.compile(r"(-?[0-9]{1,18})(?:\.0*)?")  # 3.0 is what a column with gaps makes of 3
-
-    def __init__(self, classes: Sequence[str] | int | None) -> None:
-        self._names = [] if classes is None or isinstance(classes, int) else list(classes)
-        self._count = classes if isinstance(classes, int) else len(self._names) or None
-        self._by_name: dict[str, list[int]] = {}
-        self._by_folded: dict[str, list[int]] = {}
-        for index, name in enumerate(self._names):
-            self._by_name.setdefault(name, []).append(index)
-            self._by_folded.setdefault(name.casefold(), []).append(index)
-        self.index = lru_cache(maxsize=1 << 16)(self._index)
-
-    def _index(self, text: str) -> int | None:
-        """Class index, or None where the text is none; digits are an index, never a name."""
-        if number := self._INTEGER.fullmatch(text):
-            index = int(number[1])
-            inside = index >= 0 and (self._count is None or index < self._count)
-            return index if inside else None
-        found = self._named(text)
-        return found[0] if len(found) == 1 else None
-
-    def _named(self, text: str) -> list[int]:
-        return self._by_name.get(text) or self._by_folded.get(text.casefold()) or []
-
-    def problem(self, text: str) -> str:
-        if number := self._INTEGER.fullmatch(text):
-            last = "upwards" if self._count is None else f"to {self._count - 1}"
-            return f"target {number[1]} is no class index; expected 0 {last}"
-        if not self._names:
-            return f"target {text!r} is no class index; names need a classifier with class names"
-        if found := self._named(text):
-            indices = ", ".join(map(str, found))
-            return f"target {text!r} names the classes {indices} alike; give the index"
-        return f"target {text!r} is no class of the classifier{_nearest(text, self._names)}"
-
-
-def _local(uri: str) -> str:
-    return uri.removeprefix("file://") if "://" in uri else os.path.expanduser(uri)
-
-
-def _resolver(base: str) -> Callable[[str], str]:
-    """Function that makes an image's path absolute; a URL stays as it is."""
-    scheme, remote, folder = base.rpartition("://")
-    if not remote:
-        base = os.path.abspath(base)
-
-    def resolve(path: str) -> str:
-        if "://" in path:
-            return path.removeprefix("file://")
-        if not remote or path.startswith("/"):
-            return os.path.normpath(os.path.join(base, path))
-        joined = posixpath.join(folder, path)
-        # an object's key may well hold `//`, which normalising would lose
-        return f"{scheme}://{posixpath.normpath(joined) if './' in path else joined}"
-
-    return resolve
-
-
 def _image_column(columns: Mapping[str, Any]) -> str:
     return next((name for name in IMAGE_COLUMNS if name in columns), "image")
 
@@ -355,14 +240,8 @@ def _check_ground_truth(cells: Cells, line: int, report: Report) -> None:
     mask, bbox = cells.get("mask"), cells.get("bbox")
     if mask is not None and not isinstance(mask, str):
         report(line, f"mask is {mask!r}, expected a path or URL")
-    if bbox is None:
-        return
-    try:
-        if not isinstance(bbox, str):
-            raise ValueError(f"{bbox!r} is not text")
-        parse_boxes(bbox)
-    except ValueError as error:
-        report(line, f"bbox {error}; expected x0,y0,x1,y1, several boxes separated by `;`")
+    if bbox is not None and (problem := bbox_problem(bbox)):
+        report(line, problem)
 
 
 def _repeated(ref_id: str, cells: Cells, first: str) -> str:
@@ -392,9 +271,3 @@ def _no_image_column(columns: Mapping[str, Any]) -> str:
 
 def _no_column(name: str, columns: Mapping[str, Any]) -> str:
     return f"there is no column `{name}` to select by; found: {', '.join(columns)}"
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    folded = {one.casefold(): one for one in known}
-    close = get_close_matches(name.casefold(), folded, n=1)
-    return f"; the nearest is {folded[close[0]]!r}" if close else ""

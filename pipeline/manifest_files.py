@@ -12,7 +12,6 @@ import io
 import json
 import os
 import posixpath
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,13 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from pipeline.cells import Cells, kind_of_json, kind_of_text
 from pipeline.errors import RequestError
+from pipeline.listing import list_images
 
-Cells = dict[str, Any]
 Report = Callable[[int, str], None]
 NumberedRows = Iterator[tuple[int, Cells]]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = "CSV (.csv), TSV (.tsv), JSON lines (.jsonl, .ndjson), Parquet (.parquet)"
 _BUFFER = 1 << 20  # bytes read at once
 
@@ -64,7 +63,7 @@ def open_table(uri: str, report: Report) -> Iterator[Table]:
     except Exception as error:  # every store raises its own
         raise RequestError(f"{uri}: the manifest cannot be opened: {_say(error)}") from error
     if kind not in _READERS:
-        yield _image_table(_list_images(fs, path, uri, kind), report)
+        yield _image_table(list_images(fs, path, uri, kind), report)
         return
     with io.BufferedReader(file, _BUFFER) as source:
         with _readable(uri):
@@ -289,39 +288,6 @@ def _parquet_rows(uri: str, parquet: pq.ParquetFile) -> NumberedRows:
 # Images in a folder
 
 
-def _list_images(fs: Any, path: str, uri: str, kind: str) -> list[str]:
-    if "::" in uri and "://" in uri:
-        raise RequestError(f"{uri}: a chained URL cannot be listed; name the images in a manifest")
-    if kind == "glob":
-        local = isinstance(fs, LocalFileSystem)
-        names = glob.glob(path, recursive=True) if local else fs.glob(path)
-    else:
-        names = _walk(path) if isinstance(fs, LocalFileSystem) else fs.find(path)
-    start = 0 if kind == "glob" else len(path)
-    images = [n for n in names if n.lower().endswith(IMAGE_SUFFIXES) and "/." not in n[start:]]
-    if not images:
-        suffixes = " ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
-        found = f"{kind} with {len(names)} files" if names else f"{kind} without any file"
-        raise RequestError(f"{uri}: no images in this {found}; expected files ending in {suffixes}")
-    if isinstance(fs, LocalFileSystem):
-        return sorted(images)
-    return sorted(fs.unstrip_protocol(name) for name in images)
-
-
-def _walk(folder: str) -> list[str]:
-    """All files below a folder, also behind links, except those that lead back up."""
-    files = []
-    for here, folders, names in os.walk(folder, followlinks=True):
-        above = os.path.realpath(here) + os.sep
-        folders[:] = [
-            name
-            for name in folders
-            if not above.startswith(os.path.realpath(os.path.join(here, name)) + os.sep)
-        ]
-        files += [os.path.join(here, name) for name in names]
-    return files
-
-
 def _image_table(images: list[str], report: Report) -> Table:
     def rows() -> NumberedRows:
         for number, image in enumerate(images, 1):
@@ -342,66 +308,3 @@ _READERS: dict[str, Callable[[str, BinaryIO, Report], Table]] = {
     ".ndjson": _jsonl_table,
     ".parquet": _parquet_table,
 }
-
-
-# Types of cells
-
-ARROW = {"bool": pa.bool_(), "int64": pa.int64(), "double": pa.float64(), "string": pa.string()}
-CONVERT: dict[str, Callable[[Any], Any]] = {
-    "bool": lambda cell: str(cell).lower() == "true",
-    "int64": int,
-    "double": float,
-    "string": lambda cell: (
-        cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False, sort_keys=True)
-    ),
-}
-_TEXT = re.compile(
-    r"""(?P<int64>-?(?:0|[1-9][0-9]{0,18}))
-    |(?P<double>-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|nan|NaN|-?inf)
-    |(?P<bool>true|True|TRUE|false|False|FALSE)""",
-    re.VERBOSE,
-)
-
-
-def kind_of_text(text: str) -> str:
-    """Narrowest kind that holds this text; digits with a leading zero are a name, not a number."""
-    match = _TEXT.fullmatch(text)
-    kind = (match and match.lastgroup) or "string"
-    if len(text) > 18 and text.lstrip("-").isdigit():  # may not fit, and a double would round it
-        return "int64" if kind == "int64" and -(2**63) <= int(text) < 2**63 else "string"
-    return kind
-
-
-def kind_of_json(value: Any) -> str:
-    """Kind of a JSON value; what is nested, or too large for 64 bits, becomes text."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int64" if -(2**63) <= value < 2**63 else "string"
-    return "double" if isinstance(value, float) else "string"
-
-
-class ColumnKinds:
-    """Narrowest kind of each column that holds every cell seen so far."""
-
-    def __init__(self, kind_of: Callable[[Any], str], text: Iterable[str]) -> None:
-        self._kind_of = kind_of
-        self._kinds = dict.fromkeys(text, "string")  # these columns are text whatever they hold
-
-    def see(self, cells: Cells) -> None:
-        kinds = self._kinds
-        for name, cell in cells.items():
-            known = kinds.get(name)
-            if known != "string" and cell is not None:
-                kind = self._kind_of(cell)
-                if kind != known:
-                    kinds[name] = _wider(known, kind)
-
-    def __getitem__(self, column: str) -> str:
-        return self._kinds.get(column, "string")
-
-
-def _wider(one: str | None, other: str) -> str:
-    if one is None:
-        return other
-    return "double" if {one, other} == {"int64", "double"} else "string"

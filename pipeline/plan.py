@@ -26,7 +26,7 @@ from pipeline.worker import Shard, WorkerSpec, chunks
 
 LARGEST_SHARD = {"cpu": 16, "cuda": 256}  # images: minutes of work, lost when a worker dies
 SHARDS_PER_WORKER = 4  # at least, while there are images enough: so that no worker idles at the end
-BATCH = {"cpu": 4, "cuda": 32}
+BATCH = {"cpu": 1, "cuda": 32}  # 1: on a CPU larger batches are not faster
 MICROBATCH = {"cpu": 1, "cuda": 256}  # 1: a CPU gains nothing from more than one network at once
 
 

@@ -5,27 +5,16 @@ Names are posix paths relative to the folder (`images/s-1.parquet`). Listings ar
 
 from __future__ import annotations
 
-import errno
-import os
-import threading
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
-
+from pipeline.cloud import Cloud, names_bucket
+from pipeline.disk import Disk
 from pipeline.errors import RequestError, RunError
 
-# Half-written files live here and not beside their final name: Polars refuses a folder of tables
-# that holds any other file, so one left over by a killed process would break reading.
-TEMPORARY = "_run/tmp"
 CONCURRENCY = 32  # simultaneous requests of `get_many` and `delete`
-NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK}
-EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
 class Store:
@@ -38,7 +27,8 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         scheme = uri.split("://", 1)[0] if "://" in uri else "file"
-        self._backend = _Disk(uri) if scheme in ("file", "local") else _Cloud(scheme, uri)
+        local = scheme in ("file", "local")
+        self._backend: _Backend = Disk(uri) if local else Cloud(scheme, uri)
         self.uri = self._backend.uri
         self._written = False
 
@@ -104,7 +94,7 @@ class Store:
         try:
             yield
         except self._backend.errors as error:
-            if isinstance(error, answers) and not _names_bucket(error):
+            if isinstance(error, answers) and not names_bucket(error):
                 raise
             message = f"{self.uri}: {doing} failed ({type(error).__name__}: {error})"
             if self._written:
@@ -123,157 +113,3 @@ class _Backend(Protocol):
     def files(self, folder: str) -> list[str]: ...
     def remove(self, name: str) -> None: ...
     def has(self, name: str) -> bool: ...
-
-
-class _Disk:
-    errors = (OSError,)
-    remedy = "expected a folder that can be read and written: check the path and its permissions"
-
-    def __init__(self, uri: str) -> None:
-        self.uri: str = LocalFileSystem._strip_protocol(uri)  # absolute, ~ expanded
-        if os.path.exists(self.uri) and not os.path.isdir(self.uri):
-            raise RequestError(f"{self.uri}: is a file, expected a folder; name another one")
-
-    def write(self, name: str, data: bytes) -> None:
-        path = self._with_parent(name)
-        with self._temporary(data) as temporary:
-            os.replace(temporary, path)
-        _sync_folder(path)
-
-    def create(self, name: str, data: bytes) -> None:
-        path = self._with_parent(name)
-        with self._temporary(data) as temporary:
-            try:
-                os.link(temporary, path)
-            except OSError as error:
-                if error.errno not in NO_LINKS:
-                    raise
-                # Still create-only, but a kill within these lines leaves a truncated file.
-                with open(path, "xb") as file:
-                    _write_through(file.fileno(), data)
-        _sync_folder(path)
-
-    def read(self, name: str) -> bytes:
-        with open(self._path(name), "rb") as file:
-            return file.read()
-
-    def files(self, folder: str) -> list[str]:
-        with os.scandir(self._path(folder)) as entries:
-            return [entry.name for entry in entries if entry.is_file()]
-
-    def remove(self, name: str) -> None:
-        os.unlink(self._path(name))
-
-    def has(self, name: str) -> bool:
-        return os.path.isfile(self._path(name))
-
-    def _path(self, name: str) -> str:
-        return os.path.join(self.uri, name)
-
-    def _with_parent(self, name: str) -> str:
-        """Local path of `name`, its folder created."""
-        path = self._path(name)
-        try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-        except FileExistsError as error:  # must not be taken for "`name` exists"
-            raise NotADirectoryError(errno.ENOTDIR, "is a file", error.filename) from error
-        return path
-
-    @contextmanager
-    def _temporary(self, data: bytes) -> Iterator[str]:
-        """Path of a file that holds `data` durably; gone afterwards."""
-        path = self._with_parent(f"{TEMPORARY}/{uuid.uuid4().hex}")
-        try:
-            with open(path, "xb") as file:
-                _write_through(file.fileno(), data)
-            yield path
-        finally:
-            with suppress(FileNotFoundError):  # published by a rename
-                os.unlink(path)
-
-
-class _Cloud:
-    # Libraries of object stores raise errors of their own, unrelated to OSError.
-    errors = (Exception,)
-    _creating = threading.Lock()
-
-    def __init__(self, scheme: str, uri: str) -> None:
-        self.remedy = f"check the address, that {scheme} credentials are set and may write there"
-        self._fs: AbstractFileSystem
-        self._fs, root = _open_filesystem(scheme, uri)
-        self._root = root.rstrip("/")
-        if not self._root.strip("/"):
-            raise RequestError(f"{uri}: names no bucket or folder, expected {scheme}://NAME/...")
-        self.uri = uri.rstrip("/")
-
-    def write(self, name: str, data: bytes) -> None:
-        self._fs.pipe_file(self._path(name), data)
-
-    def create(self, name: str, data: bytes) -> None:
-        if self._fs.async_impl:  # the server decides who is first
-            self._fs.pipe_file(self._path(name), data, mode="create")
-        else:  # in this process; fsspec looks first and writes then
-            with self._creating:
-                self._fs.pipe_file(self._path(name), data, mode="create")
-
-    def read(self, name: str) -> bytes:
-        content: bytes = self._fs.cat_file(self._path(name))
-        return content
-
-    def files(self, folder: str) -> list[str]:
-        path = self._path(folder)
-        entries = self._fs.ls(path, detail=True)
-        names = [e["name"].removeprefix(path + "/") for e in entries if e["type"] == "file"]
-        return [name for name in names if name and "/" not in name]  # "": a folder placeholder
-
-    def remove(self, name: str) -> None:
-        # One by one: the bulk deletion of s3fs does not report what it could not delete.
-        self._fs.rm_file(self._path(name))
-
-    def has(self, name: str) -> bool:
-        try:
-            return bool(self._fs.info(self._path(name))["type"] == "file")
-        except FileNotFoundError as error:
-            if _names_bucket(error):
-                raise
-            return False
-
-    def _path(self, name: str) -> str:
-        return f"{self._root}/{name}" if name else self._root
-
-
-def _open_filesystem(scheme: str, uri: str) -> tuple[AbstractFileSystem, str]:
-    try:
-        fs, root = url_to_fs(uri, use_listings_cache=False)
-    except ImportError as error:
-        extra = EXTRAS.get(scheme)
-        remedy = f'pip install "xaipipe[{extra}]"' if extra else str(error)
-        raise RequestError(f"{uri}: {scheme}:// needs a package: {remedy}") from error
-    except Exception as error:  # unknown protocol, malformed address, no credentials
-        raise RequestError(
-            f"{uri}: cannot be opened ({type(error).__name__}: {error}); expected a local folder, "
-            "s3://BUCKET/FOLDER or gs://BUCKET/FOLDER, and credentials for it"
-        ) from error
-    return fs, root
-
-
-def _names_bucket(error: Exception) -> bool:
-    """Whether a FileNotFoundError says that the whole bucket is missing."""
-    return "bucket does not exist" in str(error)
-
-
-def _write_through(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.fsync(descriptor)
-
-
-def _sync_folder(path: str) -> None:
-    """Makes a new name durable, so that no marker outlives the tables it vouches for."""
-    with suppress(OSError):  # some network file systems cannot sync a folder
-        descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

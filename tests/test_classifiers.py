@@ -145,4 +145,3 @@ def test_a_model_that_returns_no_logits_fails_before_any_worker_starts(monkeypat
         load_classifier("python:odd_factory:flat")
     with pytest.raises(RequestError, match="failed on an input .*--preprocess"):
         load_classifier("python:odd_factory:wrong")
-

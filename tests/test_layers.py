@@ -1,6 +1,8 @@
 """The import direction jobs -> pipeline -> inr_core, checked against the source."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,3 +61,17 @@ def test_the_check_sees_a_violation(tmp_path: Path) -> None:
         "pipeline/b.py must not import jobs.cli",
         "pipeline/b.py must import inr_core.siren.siren from inr_core's public names",
     ]
+
+
+def test_public_names_are_loaded_when_used() -> None:
+    source = """
+import sys
+import pipeline.commits
+assert "torch" not in sys.modules
+for name in pipeline.__all__:
+    assert getattr(pipeline, name).__name__ == name, name
+    assert f"pipeline.{name}" not in sys.modules, name
+assert set(pipeline.__all__) <= set(dir(pipeline))
+assert not hasattr(pipeline, "nonsense")
+"""
+    subprocess.run([sys.executable, "-c", source], cwd=ROOT, check=True)

@@ -243,7 +243,7 @@ def test_a_commit_after_the_lock_was_lost_is_refused(
         worker="",
     )
     with RunLock(store, heartbeat_s=HEARTBEAT_S) as lost:
-        monkeypatch.setattr(lock_module, "_is_running", lambda record: False)
+        monkeypatch.setattr(lock_module, "is_running", lambda pid, born: False)
         with RunLock(store) as taken:
             with pytest.raises(RunError, match="taken over by process"):
                 lost.check()
@@ -302,7 +302,7 @@ def test_a_driver_on_another_machine_is_watched(
     disk: Store, monkeypatch: pytest.MonkeyPatch, clock_ahead_s: float
 ) -> None:
     with driver(disk.uri) as first:
-        monkeypatch.setattr(lock_module, "_place", lambda: "elsewhere")
+        monkeypatch.setattr(lock_module, "place", lambda: "elsewhere")
         now = time.time
         monkeypatch.setattr(time, "time", lambda: now() + clock_ahead_s)
         with pytest.raises(RequestError, match=f"process {first.pid} on "), RunLock(disk):

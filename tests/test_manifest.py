@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.boxes import parse_boxes
 from pipeline.errors import RequestError
-from pipeline.manifest import ImageRef, Manifest, parse_boxes
+from pipeline.manifest import ImageRef, Manifest
 
 CLASSES = ["tench", "goldfish", "great white shark", "Cardigan", "cardigan", "crane", "crane"]
 

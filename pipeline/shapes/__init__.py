@@ -1,6 +1,7 @@
 """`builtin:shapes`: a small classifier in the package and images whose evidence is known."""
 
-from pipeline.shapes.generate import CLASSES, CUES, ShapesImage, generate, write_dataset
+from pipeline.shapes.dataset import write_dataset
+from pipeline.shapes.images import CLASSES, CUES, ShapesImage, generate
 from pipeline.shapes.network import MEAN, SIZE, STD, ShapesNetwork, load_shapes
 
 __all__ = [

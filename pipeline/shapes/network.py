@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.shapes.generate import CLASSES, SIZE
+from pipeline.shapes.images import CLASSES, SIZE
 
 MEAN = (0.5, 0.5, 0.5)  # of RGB in 0..1
 STD = (0.25, 0.25, 0.25)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.shapes.generate import CLASSES, CUES, SIZE, Mask, ShapesImage, generate
+from pipeline.shapes.images import CLASSES, CUES, SIZE, Mask, ShapesImage, generate
 from pipeline.shapes.network import MEAN, STD, WEIGHTS, ShapesNetwork, load_shapes
 
 SIGMA = 0.09 * SIZE  # pixels, of the blur that stands for "not visible"

@@ -5,21 +5,18 @@ cue besides: a patch of another texture that occurs with that class only. Colour
 and lines carry no information about the class; neither does an object's texture alone, because
 two classes share each texture and differ in the shape.
 
-Masks are boolean (H, W), True on the evidence. Lengths are pixels; (u, v) are coordinates of the
-turned frame of an object or a cue, with its centre at the origin.
+Masks are boolean (H, W), True on the evidence. Lengths are pixels.
 """
 
 from __future__ import annotations
 
 import colorsys
-import csv
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from pipeline.shapes.drawing import SHAPES, TEXTURES, Drawing, Field, blob
 
 SIZE = 128
 CLASSES: tuple[str, ...] = (
@@ -38,7 +35,6 @@ CUES: dict[int, str] = {0: "bricks", 2: "sunburst", 4: "mesh", 6: "triangles", 8
 GAP = 6.0  # pixels between object and cue, so that a mask can keep one without the other
 FRAME = 3.0  # pixels between the evidence and the image's edge
 
-Field = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
@@ -54,142 +50,6 @@ class ShapesImage:
     label: int
     object_mask: Mask
     cue_mask: Mask | None
-
-
-# Shapes: negative inside, about the distance in pixels to the outline; `area` in pixels.
-
-
-def _disc(u: Field, v: Field, area: float) -> Field:
-    distance: Field = np.hypot(u, v) - np.sqrt(area / np.pi)
-    return distance
-
-
-def _square(u: Field, v: Field, area: float) -> Field:
-    distance: Field = np.maximum(abs(u), abs(v)) - np.sqrt(area) / 2
-    return distance
-
-
-def _triangle(u: Field, v: Field, area: float) -> Field:
-    inradius = np.sqrt(area / np.sqrt(27))
-    distance: Field = np.maximum(abs(u) * np.sqrt(0.75) + v / 2, -v) - inradius
-    return distance
-
-
-def _cross(u: Field, v: Field, area: float) -> Field:
-    arm = np.sqrt(area / 2.4624)  # area of arms of half-length 1 and half-width 0.38
-    long, short = np.maximum(abs(u), abs(v)), np.minimum(abs(u), abs(v))
-    distance: Field = np.maximum(long - arm, short - 0.38 * arm)
-    return distance
-
-
-def _star(u: Field, v: Field, area: float) -> Field:
-    half, inner = np.pi / 5, 0.55  # half the angle of one of five points; radius of the notches
-    outer = np.sqrt(area / (5 * inner * np.sin(half)))
-    normal = np.arctan2(1 - inner * np.cos(half), inner * np.sin(half))  # of a side, as an angle
-    angle = abs((np.arctan2(v, u) + half) % (2 * half) - half)
-    distance: Field = np.hypot(u, v) * np.cos(angle - normal) - outer * np.cos(normal)
-    return distance
-
-
-def _blob(u: Field, v: Field, area: float) -> Field:
-    angle = np.arctan2(v, u)
-    bumps = 1 + 0.08 * np.cos(2 * angle) + 0.08 * np.cos(3 * angle + 1)
-    distance: Field = np.hypot(u, v) - np.sqrt(area / (np.pi * 1.0064)) * bumps
-    return distance
-
-
-# Textures: 0..1, how much of the second colour; edges are about one pixel wide.
-
-
-def _edge(distance: Field) -> Field:
-    return np.clip(0.5 + distance, 0.0, 1.0)
-
-
-def _wave(x: Field, period: float) -> Field:
-    """Triangle wave: pixels to the nearest zero crossing, positive in half of each period."""
-    return period / 4 - abs(x % period - period / 2)
-
-
-def _striped(u: Field, v: Field, scale: float) -> Field:
-    return _edge(_wave(u, 8.5 * scale))
-
-
-def _checkered(u: Field, v: Field, scale: float) -> Field:
-    a, b = _wave(u, 14 * scale), _wave(v, 14 * scale)
-    return _edge(np.sign(a * b) * np.minimum(abs(a), abs(b)))
-
-
-def _dotted(u: Field, v: Field, scale: float) -> Field:
-    period = 9.5 * scale
-    offset = period / 2 * (np.floor(v / period) % 2)
-    x, y = (u + offset) % period - period / 2, v % period - period / 2
-    return _edge(0.31 * period - np.hypot(x, y))
-
-
-def _ringed(u: Field, v: Field, scale: float) -> Field:
-    return _edge(_wave(np.hypot(u, v), 8.5 * scale))
-
-
-def _wavy(u: Field, v: Field, scale: float) -> Field:
-    return _edge(0.75 * _wave(u + 3.2 * scale * np.sin(v * 2 * np.pi / (15 * scale)), 8.5 * scale))
-
-
-def _bricks(u: Field, v: Field, scale: float) -> Field:
-    height, width = 6.5 * scale, 13 * scale
-    offset = width / 2 * (np.floor(v / height) % 2)
-    x = width / 2 - abs((u + offset) % width - width / 2)
-    y = height / 2 - abs(v % height - height / 2)
-    return _edge(1.0 - np.minimum(x, y))
-
-
-def _sunburst(u: Field, v: Field, scale: float) -> Field:
-    angle = np.arctan2(v, u)
-    return _edge(np.hypot(u, v) * _wave(angle, 2 * np.pi / 9))
-
-
-def _mesh(u: Field, v: Field, scale: float) -> Field:
-    period = 7.5 * scale
-    x, y = abs(u % period - period / 2), abs(v % period - period / 2)
-    return _edge(1.1 - np.minimum(x, y))
-
-
-def _triangles(u: Field, v: Field, scale: float) -> Field:
-    period = 15 * scale
-    axes = [u * np.cos(turn) + v * np.sin(turn) for turn in (0, np.pi / 3, -np.pi / 3)]
-    waves = [_wave(axis + period / 4, period) for axis in axes]  # all lines meet at the origin
-    return _edge(np.sign(np.prod(waves, axis=0)) * np.min(np.abs(waves), axis=0))
-
-
-def _scales(u: Field, v: Field, scale: float) -> Field:
-    width, height = 12 * scale, 7 * scale
-    row = np.floor(v / height)
-    arcs = []
-    for above in (0, 1):  # a scale hangs over the row below its own
-        x = (u + width / 2 * ((row - above) % 2)) % width - width / 2
-        arcs.append(np.hypot(x, v - (row - above) * height) - 0.58 * width)
-    return _edge(1.0 - np.where(arcs[1] < 0, abs(arcs[1]), abs(arcs[0])))
-
-
-Drawing = Callable[[Field, Field, float], Field]
-SHAPES: dict[str, Drawing] = {
-    "disc": _disc,
-    "square": _square,
-    "triangle": _triangle,
-    "cross": _cross,
-    "star": _star,
-}
-TEXTURES: dict[str, Drawing] = {
-    "striped": _striped,
-    "checkered": _checkered,
-    "dotted": _dotted,
-    "ringed": _ringed,
-    "wavy": _wavy,
-    "bricks": _bricks,
-    "sunburst": _sunburst,
-    "mesh": _mesh,
-    "triangles": _triangles,
-    "scales": _scales,
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -293,7 +153,7 @@ def _background(rng: np.random.Generator) -> Field:
         colour = _colour(rng, (0.2, 0.7), (0.3, 1.0))
         _cover(canvas, colour, abs(v - bend) - rng.uniform(0.8, 2.2), 0.8)
     for _ in range(rng.integers(3, 7)):
-        shape = [*SHAPES.values(), _blob][rng.integers(len(SHAPES) + 1)]
+        shape = [*SHAPES.values(), blob][rng.integers(len(SHAPES) + 1)]
         u, v = _frame(rng.uniform(0, SIZE, 2), rng.uniform(0, 2 * np.pi))
         distance = shape(u, v, rng.uniform(0.008, 0.06) * SIZE**2)
         _cover(canvas, _colour(rng, (0.25, 0.8), (0.3, 1.0)), distance, 0.9)
@@ -320,7 +180,7 @@ def generate(
     clutter, layout, first, second, grain = np.random.default_rng((seed, index)).spawn(5)
     texture, shape = CLASSES[label].split("-")
     patch = _patch(first, SHAPES[shape], texture, (0.085, 0.13))
-    cue = _patch(second, _blob, CUES[label], (0.055, 0.085)) if label in CUES else None
+    cue = _patch(second, blob, CUES[label], (0.055, 0.085)) if label in CUES else None
     here, there = _place(layout, patch, cue)
     canvas = _background(clutter)
     nothing = np.zeros((SIZE, SIZE), dtype=bool)
@@ -329,43 +189,3 @@ def generate(
     canvas += 0.015 * grain.standard_normal(canvas.shape)
     pixels = np.round(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
     return ShapesImage(pixels=pixels, label=label, object_mask=object_mask, cue_mask=cue_mask)
-
-
-def write_dataset(folder: str | Path, count: int, seed: int) -> Path:
-    """Writes `count` images with their ground truth as PNG and returns the path of `manifest.csv`.
-
-    Columns: `id, image, target` (class name)`, mask` (of the object)`, cue_mask` (empty where there
-    is none)`, bbox` (`x0,y0,x1,y1` of the object, x1 and y1 exclusive). Paths are relative to the
-    manifest. Classes take turns.
-    """
-    folder = Path(folder)
-    for name in ("images", "masks", "cues"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    path = folder / "manifest.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "image", "target", "mask", "cue_mask", "bbox"])
-        writer.writerows(_write_image(folder, index, seed) for index in range(count))
-    return path
-
-
-def _write_image(folder: Path, index: int, seed: int) -> list[str]:
-    """Writes one image and its masks; returns its row of the manifest."""
-    item = generate(index, seed=seed)
-    name = f"shapes-{index:05d}"
-    arrays = {"images": item.pixels, "masks": _grey(item.object_mask)}
-    if item.cue_mask is not None:
-        arrays["cues"] = _grey(item.cue_mask)
-    for kind, array in arrays.items():
-        Image.fromarray(array).save(folder / kind / f"{name}.png")
-    paths = [f"{kind}/{name}.png" if kind in arrays else "" for kind in ("images", "masks", "cues")]
-    return [name, paths[0], CLASSES[item.label], *paths[1:], _bbox(item.object_mask)]
-
-
-def _grey(mask: Mask) -> NDArray[np.uint8]:
-    return np.where(mask, 255, 0).astype(np.uint8)
-
-
-def _bbox(mask: Mask) -> str:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return f"{columns[0]},{rows[0]},{columns[-1] + 1},{rows[-1] + 1}"

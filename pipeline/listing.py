@@ -1,0 +1,47 @@
+"""The images of a folder or glob, local or in an object store."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.errors import RequestError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def list_images(fs: Any, path: str, uri: str, kind: str) -> list[str]:
+    """Sorted images, as paths or URLs; `kind` is `glob` or `folder`. RequestError for none."""
+    if "::" in uri and "://" in uri:
+        raise RequestError(f"{uri}: a chained URL cannot be listed; name the images in a manifest")
+    if kind == "glob":
+        local = isinstance(fs, LocalFileSystem)
+        names = glob.glob(path, recursive=True) if local else fs.glob(path)
+    else:
+        names = _walk(path) if isinstance(fs, LocalFileSystem) else fs.find(path)
+    start = 0 if kind == "glob" else len(path)
+    images = [n for n in names if n.lower().endswith(IMAGE_SUFFIXES) and "/." not in n[start:]]
+    if not images:
+        suffixes = " ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+        found = f"{kind} with {len(names)} files" if names else f"{kind} without any file"
+        raise RequestError(f"{uri}: no images in this {found}; expected files ending in {suffixes}")
+    if isinstance(fs, LocalFileSystem):
+        return sorted(images)
+    return sorted(fs.unstrip_protocol(name) for name in images)
+
+
+def _walk(folder: str) -> list[str]:
+    """All files below a folder, also behind links, except those that lead back up."""
+    files = []
+    for here, folders, names in os.walk(folder, followlinks=True):
+        above = os.path.realpath(here) + os.sep
+        folders[:] = [
+            name
+            for name in folders
+            if not above.startswith(os.path.realpath(os.path.join(here, name)) + os.sep)
+        ]
+        files += [os.path.join(here, name) for name in names]
+    return files
