@@ -1,8 +1,10 @@
 """INR masks: pure tensor code. Tensors and configs in, tensors out; randomness is an argument."""
 
-from inr_core.explain import Explanation, InrConfig, explain
+from inr_core.explain import InrConfig, explain
+from inr_core.explanation import Explanation
 from inr_core.faithfulness import mask_scores, minimal_area, target_score
 from inr_core.mask import MaskConfig, render
+from inr_core.methods import METHODS, AnyConfig, Method
 from inr_core.microbatch import MicroBatch
 from inr_core.objective import ObjectiveConfig, log_kept, log_removed, perimeter_ratio
 from inr_core.optimise import Classify, OptimiseConfig, Scene
@@ -10,19 +12,24 @@ from inr_core.perturbation import PerturbationConfig, baselines, gaussian_blur, 
 from inr_core.presets import PRESETS
 from inr_core.seeds import stable_seed
 from inr_core.siren import SirenConfig
+from inr_core.start import StartConfig
 
 __all__ = [
+    "METHODS",
     "PRESETS",
+    "AnyConfig",
     "Classify",
     "Explanation",
     "InrConfig",
     "MaskConfig",
+    "Method",
     "MicroBatch",
     "ObjectiveConfig",
     "OptimiseConfig",
     "PerturbationConfig",
     "Scene",
     "SirenConfig",
+    "StartConfig",
     "baselines",
     "explain",
     "gaussian_blur",

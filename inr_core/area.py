@@ -14,6 +14,14 @@ from torch import Tensor
 BISECTIONS = 40  # halves the bracket to below float32 resolution; float64 rendering reaches 1e-11
 
 
+def check_areas(areas: tuple[float, ...]) -> None:
+    """Raise ValueError unless these can be the areas of stored masks."""
+    if not areas or not all(0 < a < 1 for a in areas):
+        raise ValueError(f"areas must lie in (0, 1), got {areas}")
+    if list(areas) != sorted(set(areas)):
+        raise ValueError(f"areas must be ascending and distinct, got {areas}")
+
+
 class _Threshold(torch.autograd.Function):
     """tau with sum_i v_i sigmoid((f_i - tau) / T) = a; derivative by implicit differentiation."""
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from inr_core.area import check_areas
+from inr_core.explanation import Explanation
 from inr_core.faithfulness import mask_scores, minimal_area
 from inr_core.mask import MaskConfig, render
 from inr_core.microbatch import MicroBatch
@@ -19,6 +21,7 @@ from inr_core.optimise import Classify, OptimiseConfig, Scene, draw_areas, optim
 from inr_core.perturbation import PerturbationConfig, baselines
 from inr_core.seeds import stable_seed
 from inr_core.siren import init_parameters
+from inr_core.start import StartConfig, fitted_start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,15 +40,13 @@ class InrConfig:
     rounds: int = 1
     round_score: float = 0.5
     mask: MaskConfig = field(default_factory=MaskConfig)
+    start: StartConfig = field(default_factory=StartConfig)
     perturbation: PerturbationConfig = field(default_factory=PerturbationConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
 
     def __post_init__(self) -> None:
-        if not self.areas or not all(0 < a < 1 for a in self.areas):
-            raise ValueError(f"areas must lie in (0, 1), got {self.areas}")
-        if list(self.areas) != sorted(set(self.areas)):
-            raise ValueError(f"areas must be ascending and distinct, got {self.areas}")
+        check_areas(self.areas)
         if self.restarts < 1 or self.rounds < 1:
             raise ValueError(
                 f"restarts and rounds must be at least 1, got {self.restarts}, {self.rounds}"
@@ -60,31 +61,6 @@ class InrConfig:
     def areas_of_round(self, round_: int) -> tuple[float, ...]:
         """The areas for which earlier rounds leave enough of the image."""
         return tuple(a for a in self.areas if a <= self.mask.largest_area(round_))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """One optimised network and its masks.
-
-    parameters  (K,) float16, CPU
-    masks       (A, H, W) uint8, 255 = keep, rendered from `parameters`
-    kept        softmax score of the target with only the mask kept, one per area
-    removed     the same with the mask removed
-    objective   in [0, 1], higher is better
-    """
-
-    restart: int
-    round: int
-    seed: int
-    best: bool
-    objective: float
-    steps: int
-    minimal_area: float | None
-    parameters: Tensor
-    areas: tuple[float, ...]
-    masks: Tensor
-    kept: tuple[float, ...]
-    removed: tuple[float, ...]
 
 
 def explain(
@@ -104,7 +80,45 @@ def explain(
     image_BCHW  in the classifier's input space
     score_B     softmax score of the target on the whole image
     ids         decide the seeds, together with `seed`, the restart and the round
+
+    On a CPU, where a batch is not faster, one image after the other: sums then never depend on the
+    batch in their last bits, and neither do the masks.
     """
+    parts = [slice(b, b + 1) for b in range(len(ids))]
+    if image_BCHW.device.type != "cpu":
+        parts = [slice(0, len(ids))]
+    found: list[list[Explanation]] = []
+    for part in parts:
+        custom = custom_baseline
+        if custom is not None and custom.ndim == 4:
+            custom = custom[part]
+        found += explain_together(
+            image_BCHW[part],
+            target_B[part],
+            score_B[part],
+            ids[part],
+            classify,
+            config,
+            seed=seed,
+            microbatch=microbatch,
+            custom_baseline=custom,
+        )
+    return found
+
+
+def explain_together(
+    image_BCHW: Tensor,
+    target_B: Tensor,
+    score_B: Tensor,
+    ids: Sequence[str],
+    classify: Classify,
+    config: InrConfig,
+    *,
+    seed: int,
+    microbatch: MicroBatch,
+    custom_baseline: Tensor | None = None,
+) -> list[list[Explanation]]:
+    """`explain` for all images at once, as stacked networks."""
     config = replace(config, objective=config.objective.for_rounds(config.rounds))
     baseline_BLCHW = baselines(image_BCHW, config.perturbation, custom_baseline)
     found: list[list[Explanation]] = [[] for _ in ids]
@@ -119,7 +133,10 @@ def explain(
             pyramid=config.perturbation.kind == "pyramid",
         )
         seeds = [stable_seed(seed, ids[b], r, round_) for b, r in networks]
-        theta_NK = _optimised(seeds, previous_NJK, round_, scene, classify, config, microbatch)
+        firsts = [n for n, (_, restart) in enumerate(networks) if restart == 0]
+        theta_NK = _optimised(
+            seeds, firsts, previous_NJK, round_, scene, classify, config, microbatch
+        )
         explanations = _explanations(
             theta_NK, previous_NJK, round_, scene, score_B[image_N], classify, config, microbatch
         )
@@ -137,6 +154,7 @@ def explain(
 
 def _optimised(
     seeds: list[int],
+    firsts: list[int],
     previous_NJK: Tensor,
     round_: int,
     scene: Scene,
@@ -144,12 +162,27 @@ def _optimised(
     config: InrConfig,
     microbatch: MicroBatch,
 ) -> Tensor:
-    """Parameters after the optimisation, (N, K), rounded to the float16 in which they are kept."""
+    """Parameters after the optimisation, (N, K), rounded to the float16 in which they are kept.
+
+    firsts  networks that are the first restart of their image
+    """
     device = scene.image_NCHW.device
     theta_NK = torch.stack([init_parameters(s, config.mask.network) for s in seeds]).to(device)
     areas = config.areas_of_round(round_)
     low = min(config.optimise.smallest_area, areas[0])
     high = max(min(config.optimise.largest_area, config.mask.largest_area(round_)), areas[-1])
+    if config.start.kind == "gradient" and firsts:
+        theta_NK[firsts] = fitted_start(
+            theta_NK[firsts],
+            previous_NJK[firsts],
+            [seeds[n] for n in firsts],
+            (low, high),
+            scene.of(firsts),
+            classify,
+            config.mask,
+            config.start,
+            microbatch,
+        )
     levels = scene.baseline_NLCHW.shape[1]
     area_SNA, level_SNA = draw_areas(seeds, levels, config.optimise, low, high)
     theta_NK, _ = optimise(

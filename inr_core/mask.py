@@ -113,10 +113,16 @@ def coarse_mask(
     free_NAP = (1 - occupied_NAP).clamp_min(0).expand_as(field_NAP)
     if config.area == "vecsort":
         return free_NAP * torch.sigmoid(field_NAP / temperature)
-    weight_NAP = canvas.weight_P * free_NAP
+    return free_NAP * exact_mask(field_NAP, area_NA, canvas.weight_P * free_NAP, temperature)
+
+
+def exact_mask(
+    field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float
+) -> Tensor:
+    """Masks of any field, (N, A, P), whose weighted mean is exactly the area."""
     level_NAP = standardise(field_NAP, weight_NAP)
     tau_NA1 = threshold(level_NAP, area_NA, weight_NAP, temperature)
-    return free_NAP * torch.sigmoid((level_NAP - tau_NA1) / temperature)
+    return torch.sigmoid((level_NAP - tau_NA1) / temperature)
 
 
 def standardise(field_NAP: Tensor, weight_NAP: Tensor) -> Tensor:

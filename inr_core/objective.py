@@ -30,7 +30,7 @@ class ObjectiveConfig:
     game: Game = "auto"
     deletion_weight: float = 1.0
     area_weight: float = 30.0
-    perimeter_weight: float = 0.1
+    perimeter_weight: float = 0.3
 
     def __post_init__(self) -> None:
         if self.game not in ("auto", "preservation", "deletion", "dual"):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from inr_core.area import stratified_areas, vecsort_penalty
 from inr_core.mask import Canvas, MaskConfig, coarse_mask, occupied
@@ -37,13 +36,13 @@ class OptimiseConfig:
     largest_area       areas that are asked for
     """
 
-    steps: int = 50
+    steps: int = 30
     areas_per_step: int = 2
     learning_rate: float = 0.03
     warmup: int = 5
     temperature_start: float = 1.0
-    smallest_area: float = 0.02
-    largest_area: float = 0.6
+    smallest_area: float = 0.03
+    largest_area: float = 0.45
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.areas_per_step < 1 or self.warmup < 0:
@@ -83,6 +82,15 @@ class Scene:
     target_N: Tensor
     pyramid: bool
 
+    def of(self, networks: list[int] | slice) -> Scene:
+        """The same for some of the networks."""
+        return Scene(
+            image_NCHW=self.image_NCHW[networks],
+            baseline_NLCHW=self.baseline_NLCHW[networks],
+            target_N=self.target_N[networks],
+            pyramid=self.pyramid,
+        )
+
     def shown(self, mask_NAHW: Tensor, level_NA: Tensor, part: slice = slice(None)) -> Tensor:
         """The images of the networks in `part` behind their masks, (N * A, C, H, W)."""
         image, baseline = self.image_NCHW[part], self.baseline_NLCHW[part]
@@ -98,7 +106,7 @@ def draw_areas(
     """
     shape = (config.steps, config.areas_per_step)
     areas, level = [], []
-    for seed in seeds:  # one by one: the last bits of a sigmoid depend on the place in the tensor
+    for seed in seeds:
         generator = torch.Generator().manual_seed(seed ^ 1)  # not the stream of the weights
         areas.append(stratified_areas(torch.rand(shape, generator=generator), low, high))
         level.append(torch.randint(levels, shape, generator=generator))
@@ -120,11 +128,8 @@ def optimise(
     """Maximise the objective of every network; returns parameters (N, K) and energies (S, N)."""
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
     canvas = Canvas.of(size, mask_config.stride, theta_NK)
-    count = theta_NK.shape[1]
-    # Vector units treat the last few elements of a tensor apart, with other last bits: padding
-    # keeps every network's weights clear of that, wherever it stands in the batch.
-    theta = functional.pad(theta_NK, (0, -count % 64)).requires_grad_()
-    adam = torch.optim.Adam([theta], lr=config.learning_rate)
+    theta = theta_NK.clone().requires_grad_()
+    adam = torch.optim.Adam([theta])
     history = []
     for step in range(config.steps):
         adam.param_groups[0]["lr"] = config.rate(step)
@@ -132,7 +137,7 @@ def optimise(
         area_NA = area_SNA[step]
         with torch.no_grad():
             taken = occupied(previous_NJK, area_NA, canvas, mask_config)
-        mask_NAP = coarse_mask(theta[:, :count], area_NA, taken, canvas, mask_config, temperature)
+        mask_NAP = coarse_mask(theta, area_NA, taken, canvas, mask_config, temperature)
         reward_N, gradient_NAP = classifier_gradient(
             mask_NAP, level_SNA[step], scene, classify, objective, canvas, microbatch
         )
@@ -141,7 +146,7 @@ def optimise(
         torch.autograd.backward([mask_NAP, penalty_N.sum()], [-gradient_NAP, None])
         adam.step()
         history.append((reward_N - penalty_N).detach())
-    return theta.detach()[:, :count], torch.stack(history)
+    return theta.detach(), torch.stack(history)
 
 
 def classifier_gradient(

@@ -8,6 +8,7 @@ from inr_core.objective import ObjectiveConfig
 from inr_core.optimise import OptimiseConfig
 from inr_core.perturbation import PerturbationConfig
 from inr_core.siren import SirenConfig
+from inr_core.start import StartConfig
 
 PRESETS = {
     "default": InrConfig(),
@@ -17,6 +18,7 @@ PRESETS = {
         mask=MaskConfig(
             network=SirenConfig(w0_first=8.0, sine_layers=4), area="vecsort", temperature=1.0
         ),
+        start=StartConfig(kind="random"),
         perturbation=PerturbationConfig(kind="blur"),
         objective=ObjectiveConfig(game="preservation", area_weight=30.0, perimeter_weight=0.0),
         optimise=OptimiseConfig(

@@ -20,6 +20,8 @@ from torch import Tensor
 class SirenConfig:
     """Size and bandwidth of one network.
 
+    The linear last layer has no bias: the area's threshold takes its part.
+
     hidden_width   units of every sine layer
     sine_layers    number of sine layers, the coordinate layer included
     w0_first       frequency factor of the coordinate layer; higher = finer masks
@@ -28,7 +30,7 @@ class SirenConfig:
 
     hidden_width: int = 64
     sine_layers: int = 3
-    w0_first: float = 3.0
+    w0_first: float = 5.0
     w0_hidden: float = 1.0
 
     def __post_init__(self) -> None:
@@ -46,7 +48,7 @@ class SirenConfig:
         """Shapes of one network's weights, in the order in which they are stored."""
         width = self.hidden_width
         hidden = [(width, width), (1, width)] * (self.sine_layers - 1)
-        return [(2, width), (1, width), (1, width), *hidden, (width, 1), (1, 1)]
+        return [(2, width), (1, width), (1, width), *hidden, (width, 1)]
 
     @property
     def parameter_count(self) -> int:
@@ -64,7 +66,7 @@ def init_parameters(seed: int, config: SirenConfig) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     bound = math.sqrt(6 / config.hidden_width)
     bounds = [0.5, 0.5, 0.5]
-    bounds += [bound / config.w0_hidden, 0.0] * (config.sine_layers - 1) + [bound, 0.0]
+    bounds += [bound / config.w0_hidden, 0.0] * (config.sine_layers - 1) + [bound]
     draws = [
         (torch.rand(math.prod(shape), generator=generator) * 2 - 1) * b
         for shape, b in zip(config.shapes(), bounds, strict=True)
@@ -73,30 +75,22 @@ def init_parameters(seed: int, config: SirenConfig) -> Tensor:
 
 
 def unpack(theta_NK: Tensor, config: SirenConfig) -> list[Tensor]:
-    """The flat parameters as stacked weights, each (N, in, out).
-
-    Copies, not views: a matrix product's last bits depend on how its operands lie in memory, which
-    must be the same for a network alone and in a batch.
-    """
+    """Views of the flat parameters as stacked weights, each (N, in, out)."""
     shapes = config.shapes()
     parts = torch.split_with_sizes(theta_NK, [math.prod(shape) for shape in shapes], dim=1)
-    return [
-        part.clone(memory_format=torch.contiguous_format).view(-1, *shape)
-        for part, shape in zip(parts, shapes, strict=True)
-    ]
+    return [p.reshape(-1, *shape) for p, shape in zip(parts, shapes, strict=True)]
 
 
 def siren(theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenConfig) -> Tensor:
     """Evaluate N networks at P coordinates for A areas each: the field, (N, A, P), unbounded."""
-    first, shift, area_weight, *rest = unpack(theta_NK, config)
+    first, shift, area_weight, *rest, last = unpack(theta_NK, config)
     wave_NPD = config.w0_first * (coords_P2 @ first + shift)
     condition_NAD = (torch.logit(area_NA) / 2)[:, :, None] * area_weight
     hidden = torch.sin(wave_NPD[:, None] + condition_NAD[:, :, None]).flatten(1, 2)
-    for weight, bias in zip(rest[:-2:2], rest[1:-2:2], strict=True):
+    for weight, bias in zip(rest[::2], rest[1::2], strict=True):
         hidden = torch.sin(config.w0_hidden * torch.baddbmm(bias, hidden, weight))
-    # Not a matrix product: one with a vector is summed in another order when N is 1.
-    field_NP = (hidden * rest[-2].mT).sum(-1) + rest[-1][:, :, 0]
-    return field_NP.view(theta_NK.shape[0], area_NA.shape[1], coords_P2.shape[0])
+    field = (hidden * last.mT).sum(-1)
+    return field.view(theta_NK.shape[0], area_NA.shape[1], coords_P2.shape[0])
 
 
 def grid(height: int, width: int, like: Tensor) -> Tensor:

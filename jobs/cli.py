@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 
 from jobs.demo import demo
+from jobs.evaluate import evaluate
+from jobs.manifest import manifest
 from jobs.plan import plan
 from jobs.run import run
 from jobs.show import show
@@ -31,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (run, plan, submit, status, show, demo):
+for command in (run, plan, submit, status, show, evaluate, manifest, demo):
     app.command()(command)
 
 

@@ -70,9 +70,16 @@ def _job_options(
     shard_size: Annotated[
         int | None, _option("Images per shard, the unit of retry and commit.", HOW)
     ] = None,
-    method: Annotated[str | None, _option("How masks are found: inr.", METHOD)] = None,
+    method: Annotated[
+        str | None,
+        _option(
+            "How masks are found: inr (default), or a peer to compare with: ep, rise, gradcam, ig, "
+            "pixels, random, centre.",
+            METHOD,
+        ),
+    ] = None,
     preset: Annotated[
-        str | None, _option("Named settings: default, or paper (as published).", METHOD)
+        str | None, _option("Named settings of inr: default, or paper (as published).", METHOD)
     ] = None,
     areas: Annotated[
         str | None, _option("Areas of the stored masks, fractions: .05,.1,.2,.4", METHOD)

@@ -32,12 +32,14 @@ class Classifier:
     """A frozen classifier.
 
     classify    images (M, 3, crop, crop), normalised -> logits (M, K) float32; differentiable
+    module      what classify calls, for methods that look inside
     classes     names of the K classes
     digest      hex hash of the weights: part of a run's fingerprint
     """
 
     spec: str
     classify: Callable[[Tensor], Tensor]
+    module: nn.Module
     preprocess: Preprocess
     classes: tuple[str, ...]
     digest: str
@@ -72,6 +74,7 @@ def load_classifier(
     return Classifier(
         spec=spec,
         classify=classify,
+        module=module,
         preprocess=fields,
         classes=classes,
         digest=weights_digest(module),

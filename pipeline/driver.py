@@ -48,7 +48,7 @@ def run(request: Request, report: Callable[[Progress], None]) -> Summary:
         folder.sweep()
         committed = request.committed()
         plan = request.plan(committed)
-        about = {"manifest": request.manifest.uri, "started": time.time()}
+        about = {"started": time.time(), "manifest": request.manifest.uri, "job": job.resolved()}
         number = folder.write_plan({**dataclasses.asdict(plan), **about})
         salt = number if job.retry_failed else ""
         tally = _Tally(plan)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from inr_core import InrConfig
+from inr_core import METHODS
 from pipeline.plan import Plan, Request
 
 BYTES_PER_PIXEL = 0.2  # of a stored mask; smooth masks compress well (PNG)
@@ -15,7 +15,7 @@ BYTES_PER_PIXEL = 0.2  # of a stored mask; smooth masks compress well (PNG)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """passes     forward + gradient passes of the classifier per image
+    """passes     of the classifier per image, forward alone or with gradient
     seconds    for the pending images; None when nothing is known
     source     where the figure comes from
     bytes      of the tables, for the pending images
@@ -27,22 +27,16 @@ class Estimate:
     bytes: float
 
 
-def passes_per_image(config: InrConfig) -> int:
-    """Forward + gradient passes of one image, if no round ends early."""
-    objective = config.objective.for_rounds(config.rounds)
-    sides = objective.keeps + objective.removes
-    step = config.optimise.areas_per_step * sides
-    return config.optimise.steps * step * config.restarts * config.rounds
-
-
 def estimate(request: Request, plan: Plan) -> Estimate:
     """From the rate of the shards committed so far; else, on CPUs, from a few timed passes."""
-    config = request.job.config
-    passes = passes_per_image(config)
+    config, method = request.job.config, METHODS[request.job.method]
+    passes = method.passes(config)
     seconds, source = _seconds(request, plan, passes)
-    networks = config.restarts * config.rounds
+    networks = method.networks(config)
     mask_bytes = BYTES_PER_PIXEL * request.classifier.preprocess.crop**2 * len(config.areas)
-    each = networks * (mask_bytes + 2 * config.mask.network.parameter_count)
+    each = max(1, networks) * mask_bytes
+    if networks:
+        each += networks * 2 * config.mask.network.parameter_count
     return Estimate(passes=passes, seconds=seconds, source=source, bytes=plan.pending * each)
 
 

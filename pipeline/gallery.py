@@ -52,7 +52,7 @@ class Gallery:
         for e in sorted(
             self.reader.rows("explanations", id_), key=lambda e: (e["round"], e["restart"])
         ):
-            room = self.reader.config.mask.largest_area(e["round"])
+            room = self.reader.largest_area(e["round"])
             for area in (a for a in chosen if a <= room):
                 measured = scores.get((e["restart"], e["round"], area))
                 yield Picture(
@@ -74,7 +74,7 @@ class Gallery:
 
     def _draw(self, restart: int, round_: int, area: float) -> Image.Image:
         left, top, right, bottom = self._crop()
-        mask = self.reader.render(
+        mask = self.reader.mask(
             self.row["id"], area, restart=restart, round=round_, size=(bottom - top, right - left)
         )
         whole: MaskArray = np.zeros((self.original.height, self.original.width), np.uint8)

@@ -1,7 +1,8 @@
 """The job: everything a person can ask of a run, validated, from a file and from flags.
 
 Keys of the job file and names of the flags are the same; flags win. The method's settings are
-those of `inr_core.InrConfig`, by name: areas, restarts, rounds, mask.stride, optimise.steps, ...
+those of its configuration, by name; of `inr_core.InrConfig` for inr: areas, restarts, rounds,
+mask.stride, optimise.steps, ...
 """
 
 from __future__ import annotations
@@ -9,20 +10,20 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import fsspec
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from inr_core import PRESETS, InrConfig
+from inr_core import METHODS, PRESETS
 from pipeline.errors import RequestError
 
 EXAMPLE = "torchvision:resnet50"
 
 
 class Job(BaseModel):
-    """One run."""
+    """One run; `config` is of the class that belongs to `method`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,7 +35,7 @@ class Job(BaseModel):
     model: str
     weights: str | None = None
     preprocess: str | None = None
-    method: Literal["inr"] = "inr"
+    method: str = "inr"
     preset: str = "default"
     baseline: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
@@ -47,7 +48,7 @@ class Job(BaseModel):
     retry_failed: bool = False
     overwrite: bool = False
     steps: Annotated[int, Field(ge=1)] | None = None
-    config: InrConfig
+    config: Any
 
     def resolved(self) -> dict[str, Any]:
         """The whole job as plain data that `load_job` accepts again."""
@@ -69,20 +70,20 @@ def load_job(file: str | None, overrides: Mapping[str, Any]) -> Job:
     for name, value in overrides.items():
         if value is not None:
             _set(data, name, value)
-    check_keys(data, where)
-    preset = data.get("preset", "default")
-    if preset not in PRESETS:
-        raise RequestError(f"preset: {preset!r} is unknown; expected {' or '.join(PRESETS)}")
-    method = _merge(dataclasses.asdict(PRESETS[preset]), data)
-    if data.get("steps") is not None:
-        method["optimise"]["steps"] = data["steps"]
+    method = data.get("method", "inr")
+    if method not in METHODS:
+        raise RequestError(f"method: {method!r} is unknown; expected one of {', '.join(METHODS)}")
+    check_keys(data, method, where)
+    settings = _merge(_defaults(method, data), data)
+    if data.get("steps") is not None and "optimise" in settings:
+        settings["optimise"]["steps"] = data["steps"]
     rest = {k: v for k, v in data.items() if k in JOB_KEYS}
     if "manifest" not in rest:
         raise RequestError(f"{where}: no manifest; give it as first argument or as `manifest:`")
     if "model" not in rest:
         raise RequestError(f"{where}: no classifier; give one, for example --model {EXAMPLE}")
     try:
-        config = TypeAdapter(InrConfig).validate_python(method)
+        config = TypeAdapter(METHODS[method].config).validate_python(settings)
         job = Job(**rest, config=config)
     except ValidationError as error:
         raise RequestError(_explain_invalid(error, where)) from error
@@ -102,21 +103,49 @@ def parse_assignment(text: str, flag: str) -> tuple[str, Any]:
     return name, yaml.safe_load(value)
 
 
-def check_keys(data: Mapping[str, Any], where: str) -> None:
-    """Refuse keys that nobody knows, naming the nearest known one."""
-    known = _known_keys()
+def check_keys(data: Mapping[str, Any], method: str, where: str) -> None:
+    """Refuse keys that the method does not know, naming whose they are or the nearest known one."""
+    known = _known_keys(method)
     for name in _dotted(data):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            # `steps` for optimise.step: also compare the last parts
-            near = near or [k for k in known if k.split(".")[-1] == name.split(".")[-1]][:1]
-            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
-            raise RequestError(f"{where}: unknown key {name!r}{hint}")
+            raise RequestError(f"{where}: unknown key {name!r}{_hint(name, method, known)}")
 
 
-def _known_keys() -> list[str]:
-    method = list(_dotted(dataclasses.asdict(PRESETS["default"])))
-    return [*JOB_KEYS, *method]
+def _hint(name: str, method: str, known: list[str]) -> str:
+    """What may have been meant by an unknown key."""
+    # `stride` for mask.stride, `mask.stride` for stride: equal last parts first
+    near = [k for k in known if k.split(".")[-1] == name.split(".")[-1]]
+    owners = [other for other in METHODS if name in _known_keys(other)]
+    if owners and not near:
+        sections = dict.fromkeys(key.split(".")[0] for key in _settings(method))
+        return (
+            f" for method {method}: it is a setting of {', '.join(owners)}; {method} has "
+            f"{', '.join(sections)}"
+        )
+    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
+
+
+def _known_keys(method: str) -> list[str]:
+    own = _settings(method)
+    absent = {"steps"} - {name.removeprefix("optimise.") for name in own}
+    if method != "inr":
+        absent.add("preset")
+    return [key for key in JOB_KEYS if key not in absent] + own
+
+
+def _settings(method: str) -> list[str]:
+    return _dotted(dataclasses.asdict(METHODS[method].config()))
+
+
+def _defaults(method: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The method's settings before the job changes any; those of a preset for inr."""
+    if method != "inr":
+        return dataclasses.asdict(METHODS[method].config())
+    preset = data.get("preset", "default")
+    if preset not in PRESETS:
+        raise RequestError(f"preset: {preset!r} is unknown; expected {' or '.join(PRESETS)}")
+    return dataclasses.asdict(PRESETS[preset])
 
 
 def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[str]:

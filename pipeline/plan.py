@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from inr_core import METHODS
 from pipeline.classifiers import Classifier, load_classifier
 from pipeline.columns import coerce, reconcile
 from pipeline.commits import RunFolder
@@ -80,6 +81,7 @@ class Request:
         self.store = None if job.out is None else Store(job.out)
         self.folder = None if self.store is None else RunFolder(self.store)
         self.classifier = load_classifier(job.model, weights=job.weights, preprocess=job.preprocess)
+        _check_method(job, self.classifier)
         self.manifest = Manifest(
             job.manifest,
             root=job.root,
@@ -142,6 +144,7 @@ class Request:
             weights=job.weights,
             preprocess=job.preprocess,
             device=self.device,
+            method=job.method,
             config=job.config,
             seed=job.seed,
             extra_types=self.columns,
@@ -172,6 +175,14 @@ def fingerprint(
         "columns": [[name, str(type_)] for name, type_ in columns.items()],
         **dataclasses.asdict(job.config),
     }
+
+
+def _check_method(job: Job, classifier: Classifier) -> None:
+    side = classifier.preprocess.crop
+    try:
+        METHODS[job.method].check(classifier.module, torch.zeros(1, 3, side, side))
+    except ValueError as error:
+        raise RequestError(f"--method {job.method} with --model {job.model}: {error}") from error
 
 
 def _image_digest(uri: str | None) -> str | None:

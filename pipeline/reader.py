@@ -14,7 +14,7 @@ from fsspec.core import url_to_fs
 from PIL import Image
 from pydantic import TypeAdapter
 
-from inr_core import InrConfig, render
+from inr_core import METHODS, render
 from pipeline.commits import RunFolder
 from pipeline.errors import RequestError
 from pipeline.schemas import schemas
@@ -32,7 +32,8 @@ class RunReader:
     """A run's committed tables and masks.
 
     fingerprint  what the run was started with
-    config       its InrConfig
+    config       settings of its method (InrConfig, ...)
+    networks     whether it stored networks, from which masks of any area can be rendered
     """
 
     def __init__(self, uri: str) -> None:
@@ -45,10 +46,12 @@ class RunReader:
                 "--out of an xaipipe run"
             )
         self.fingerprint = fingerprint
-        names = InrConfig.__dataclass_fields__
-        self.config: InrConfig = TypeAdapter(InrConfig).validate_python(
+        method = METHODS[fingerprint["method"]]
+        names = method.config.__dataclass_fields__
+        self.config: Any = TypeAdapter(method.config).validate_python(
             {name: value for name, value in fingerprint.items() if name in names}
         )
+        self.networks = method.networks(self.config) > 0
 
     @property
     def images(self) -> ds.Dataset:
@@ -57,7 +60,7 @@ class RunReader:
 
     @property
     def explanations(self) -> ds.Dataset:
-        """One row per (image, restart, round): the optimised network."""
+        """One row per (image, restart, round): the optimised network, if the method has one."""
         return self._dataset("explanations")
 
     @property
@@ -114,14 +117,16 @@ class RunReader:
         size      (height, width) of the part the classifier saw; None: the classifier's input
         original  the mask in the pixels of the upright original image instead, 0 outside the part
                   that the classifier saw; excludes `size`
-        Raises RequestError for an unknown image, restart or round and for an impossible area.
+        Raises RequestError for an unknown image, restart or round, for an impossible area, and for
+        a run whose method stores no networks.
         """
+        self._need_networks()
         if original and size is not None:
             raise RequestError("render: give either size or original=True")
-        if not 0 < area <= self.config.mask.largest_area(round) or area >= 1:
+        if not 0 < area <= self.largest_area(round) or area >= 1:
             raise RequestError(
                 f"render: area {area} is impossible in round {round}; expected a fraction above 0 "
-                f"and at most {self.config.mask.largest_area(round):.3f}"
+                f"and at most {self.largest_area(round):.3f}"
             )
         chain = self._chain(id_, restart, round)
         crop = self._crop(id_) if original else None
@@ -146,7 +151,33 @@ class RunReader:
         for row in self.rows("masks", id_):
             if (row["restart"], row["round"], row["area"]) == (restart, round, area):
                 return np.array(Image.open(io.BytesIO(row["mask"]["bytes"])))
-        raise RequestError(f"{id_}: no mask of area {area} in restart {restart}, round {round}")
+        raise RequestError(
+            f"{id_}: no mask of area {area} in restart {restart}, round {round}; the areas of this "
+            f"run are {self._areas()}"
+        )
+
+    def mask(
+        self, id_: str, area: float, *, restart: int | None, round: int, size: tuple[int, int]
+    ) -> MaskArray:
+        """A mask of any size: rendered; for methods without networks the stored one, enlarged."""
+        if self.networks:
+            return self.render(id_, area, restart=restart, round=round, size=size)
+        stored = Image.fromarray(self.stored_mask(id_, area, restart=restart, round=round))
+        return np.array(stored.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+    def largest_area(self, round: int) -> float:
+        """The largest area that a mask of this round can have."""
+        return float(self.config.mask.largest_area(round)) if self.networks else 1.0
+
+    def _need_networks(self) -> None:
+        if not self.networks:
+            raise RequestError(
+                f"render: method {self.fingerprint['method']} stores no network to render masks "
+                f"from; the stored ones, of areas {self._areas()}, can be had with stored_mask"
+            )
+
+    def _areas(self) -> str:
+        return ", ".join(f"{area:g}" for area in self.config.areas)
 
     def _chain(self, id_: str, restart: int | None, round_: int) -> list[torch.Tensor]:
         """Parameters of the rounds 0..round_ of one restart."""

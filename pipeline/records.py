@@ -42,7 +42,8 @@ def image_row(
 
 
 def explanation_row(id_: str, explanation: Explanation) -> Row:
-    """One optimised network."""
+    """One explanation: an optimised network, or the masks alone."""
+    parameters = explanation.parameters
     return {
         "id": id_,
         "restart": explanation.restart,
@@ -51,7 +52,7 @@ def explanation_row(id_: str, explanation: Explanation) -> Row:
         "seed": explanation.seed,
         "objective": explanation.objective,
         "steps": explanation.steps,
-        "parameters": explanation.parameters.numpy().tobytes(),
+        "parameters": None if parameters is None else parameters.numpy().tobytes(),
         "minimal_area": explanation.minimal_area,
     }
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from inr_core import InrConfig, MicroBatch, explain
+from inr_core import METHODS, AnyConfig, MicroBatch
 from pipeline.classifiers import load_classifier
 from pipeline.commits import TABLES, Commit, shard_name
 from pipeline.errors import ImageError
@@ -38,7 +38,8 @@ class WorkerSpec:
     weights: str | None
     preprocess: str | None
     device: str
-    config: InrConfig
+    method: str
+    config: AnyConfig
     seed: int
     extra_types: dict[str, pa.DataType]
     batch: int
@@ -162,7 +163,7 @@ class ShardWorker:
         ]
         target_B = torch.tensor(targets, device=device)
         score_B = scores_BK.gather(1, target_B[:, None])[:, 0]
-        explained = explain(
+        explained = METHODS[self.spec.method].explain(
             image_BCHW,
             target_B,
             score_B,
@@ -171,6 +172,7 @@ class ShardWorker:
             self.spec.config,
             seed=self.spec.seed,
             microbatch=self.microbatch,
+            module=self.classifier.module,
             custom_baseline=self.baseline,
         )
         for b, (ref, loaded) in enumerate(chunk):

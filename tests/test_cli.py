@@ -37,7 +37,9 @@ def xaipipe(monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "submit", "status", "show", "demo"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "submit", "status", "show", "evaluate", "manifest", "demo"]
+)
 def test_every_command_has_a_help_text(xaipipe, command):
     code, text = xaipipe(command, "--help")
     assert code == 0

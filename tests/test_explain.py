@@ -16,6 +16,7 @@ from inr_core import (
     render,
     stable_seed,
 )
+from inr_core.explain import explain_together
 from inr_core.perturbation import baselines
 
 SIZE = 32
@@ -112,6 +113,23 @@ def test_an_image_gets_the_same_masks_alone_and_in_a_batch():
             assert torch.equal(one.parameters, other.parameters)
             assert torch.equal(one.masks, other.masks)
             assert one.kept == pytest.approx(other.kept, abs=1e-6)
+
+
+def test_images_explained_together_equal_a_loop_of_single_ones():
+    steps = dataclasses.replace(CONFIG.optimise, steps=2)
+    start = dataclasses.replace(CONFIG.start, fit_steps=5)
+    config = dataclasses.replace(CONFIG, optimise=steps, start=start, restarts=2, rounds=2)
+    images = torch.cat([BOTH, ONE, BOTH.flip(3)])
+    scores = torch.softmax(two_places(images), 1)[:, 1]
+    target = torch.ones(3, dtype=torch.long)
+    together = explain_together(
+        images, target, scores, list("abc"), two_places, config, seed=0, microbatch=MicroBatch(64)
+    )
+    for several, alone in zip(together, run(images, config, ids=list("abc")), strict=True):
+        for one, other in zip(several, alone, strict=True):
+            assert (one.restart, one.round, one.seed) == (other.restart, other.round, other.seed)
+            torch.testing.assert_close(one.parameters, other.parameters, atol=2e-3, rtol=0)
+            assert (one.masks.int() - other.masks.int()).abs().max() <= 2
 
 
 def test_stored_masks_are_rendered_from_the_stored_parameters():

@@ -18,7 +18,7 @@ def by_hand(theta_K, coordinate, area, config):
         part = theta_K[start : start + rows * columns].tolist()
         weights.append([part[r * columns : (r + 1) * columns] for r in range(rows)])
         start += rows * columns
-    first, bias, area_weight, *rest = weights
+    first, bias, area_weight, *rest, last = weights
     logit = math.log(area / (1 - area))
     hidden = [
         math.sin(
@@ -28,7 +28,7 @@ def by_hand(theta_K, coordinate, area, config):
         )
         for d in range(config.hidden_width)
     ]
-    for weight, bias in zip(rest[:-2:2], rest[1:-2:2], strict=True):
+    for weight, bias in zip(rest[::2], rest[1::2], strict=True):
         hidden = [
             math.sin(
                 config.w0_hidden
@@ -36,7 +36,7 @@ def by_hand(theta_K, coordinate, area, config):
             )
             for d in range(config.hidden_width)
         ]
-    return sum(h * rest[-2][i][0] for i, h in enumerate(hidden)) + rest[-1][0][0]
+    return sum(h * last[i][0] for i, h in enumerate(hidden))
 
 
 def random_networks(count, config=CONFIG):

@@ -1,0 +1,101 @@
+"""The methods by name: ours and its peers, all called in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from inr_core.explain import InrConfig, explain
+from inr_core.explanation import Explanation
+from inr_core.peers.common import PeerConfig, Task, explain_by, ranked
+from inr_core.peers.ep import EpConfig, ep_masks
+from inr_core.peers.gradcam import GradcamConfig, check_gradcam, gradcam_map
+from inr_core.peers.ig import IgConfig, check_ig, ig_map
+from inr_core.peers.pixels import PixelsConfig, pixels_masks
+from inr_core.peers.rise import RiseConfig, rise_map
+from inr_core.peers.simple import CentreConfig, RandomConfig, centre_map, random_map
+
+AnyConfig = InrConfig | PeerConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """A way to explain images.
+
+    config    class of its settings
+    explain   called as `inr_core.explain`, with the classifier's `module` as a further keyword
+    passes    passes of the classifier per image, with or without gradient, scores not counted
+    networks  networks stored per image; 0: the method has masks only
+    check     raises ValueError if it cannot explain this module's classes on images like this one
+    """
+
+    config: type[Any]
+    explain: Callable[..., list[list[Explanation]]]
+    passes: Callable[[Any], int]
+    networks: Callable[[Any], int] = lambda config: 0
+    check: Callable[[nn.Module, Tensor], None] = lambda module, image_1CHW: None
+
+
+def _inr(*given: Any, module: nn.Module, **named: Any) -> list[list[Explanation]]:
+    return explain(*given, **named)
+
+
+def _inr_passes(config: InrConfig) -> int:
+    """If no round ends early."""
+    objective = config.objective.for_rounds(config.rounds)
+    samples = config.optimise.areas_per_step * (objective.keeps + objective.removes)
+    start = config.start.passes if config.start.kind == "gradient" else 0  # first restart only
+    return config.rounds * (config.restarts * config.optimise.steps * samples + start)
+
+
+def _peer(
+    masks_of: Callable[[Task, Any], Tensor], steps_of: Callable[[Any], int] = lambda config: 0
+) -> Callable[..., list[list[Explanation]]]:
+    return partial(explain_by, masks_of, steps_of)
+
+
+METHODS = {
+    "inr": Method(
+        config=InrConfig,
+        explain=_inr,
+        passes=_inr_passes,
+        networks=lambda config: config.restarts * config.rounds,
+    ),
+    "ep": Method(
+        config=EpConfig,
+        explain=_peer(ep_masks, lambda config: config.steps),
+        passes=lambda config: config.steps * len(config.areas),
+    ),
+    "rise": Method(
+        config=RiseConfig,
+        explain=_peer(ranked(rise_map)),
+        passes=lambda config: config.samples,
+    ),
+    "gradcam": Method(
+        config=GradcamConfig,
+        explain=_peer(ranked(gradcam_map)),
+        passes=lambda config: 1,
+        check=check_gradcam,
+    ),
+    "ig": Method(
+        config=IgConfig,
+        explain=_peer(ranked(ig_map)),
+        passes=lambda config: config.steps,
+        check=check_ig,
+    ),
+    "pixels": Method(
+        config=PixelsConfig,
+        explain=_peer(pixels_masks, lambda config: config.optimise.steps),
+        passes=lambda config: config.optimise.steps * config.samples_per_step(),
+    ),
+    "random": Method(
+        config=RandomConfig, explain=_peer(ranked(random_map)), passes=lambda config: 0
+    ),
+    "centre": Method(
+        config=CentreConfig, explain=_peer(ranked(centre_map)), passes=lambda config: 0
+    ),
+}

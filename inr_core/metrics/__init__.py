@@ -1,0 +1,82 @@
+"""Metrics of masks: pure functions of tensors, per image; definitions in each file.
+
+Masks are floats in [0, 1], 1 = keep, one per ascending area: (N, A, H, W). Hard masks are bool,
+from `top_area`.
+"""
+
+from inr_core.metrics.area import area_error, binariness_gap, monotone_share, nestedness, path_ratio
+from inr_core.metrics.bootstrap import Interval, bootstrap_interval, paired_interval
+from inr_core.metrics.curves import area_ranking, curve_auc, deletion_curve, insertion_curve
+from inr_core.metrics.faithfulness import (
+    MaskScores,
+    drop_percent,
+    gain,
+    increase_percent,
+    minimal_areas,
+    score_masks,
+    score_ratio,
+    top1_kept,
+)
+from inr_core.metrics.localisation import (
+    ceiling,
+    chance,
+    hard_precision,
+    object_iou,
+    pointing_hit,
+    recall,
+    relevance_rank_accuracy,
+    soft_precision,
+)
+from inr_core.metrics.ranking import Areas, hard_masks, rank_pixels, top_area
+from inr_core.metrics.several import (
+    context_reliance,
+    keeping_count,
+    mask_overlap,
+    pairwise_iou,
+    union_coverage,
+)
+from inr_core.metrics.shape import component_labels, count_components, disc_ratio, perimeter
+
+__all__ = [
+    "Areas",
+    "Interval",
+    "MaskScores",
+    "area_error",
+    "area_ranking",
+    "binariness_gap",
+    "bootstrap_interval",
+    "ceiling",
+    "chance",
+    "component_labels",
+    "context_reliance",
+    "count_components",
+    "curve_auc",
+    "deletion_curve",
+    "disc_ratio",
+    "drop_percent",
+    "gain",
+    "hard_masks",
+    "hard_precision",
+    "increase_percent",
+    "insertion_curve",
+    "keeping_count",
+    "mask_overlap",
+    "minimal_areas",
+    "monotone_share",
+    "nestedness",
+    "object_iou",
+    "paired_interval",
+    "pairwise_iou",
+    "path_ratio",
+    "perimeter",
+    "pointing_hit",
+    "rank_pixels",
+    "recall",
+    "relevance_rank_accuracy",
+    "score_masks",
+    "score_ratio",
+    "soft_precision",
+    "top1_kept",
+    "top_area",
+    "union_coverage",
+]

@@ -1,0 +1,123 @@
+"""EP, extremal perturbations: Fong, Patrick and Vedaldi, "Understanding Deep Networks via Extremal
+Perturbations and Smooth Masks", ICCV 2019, preservation game.
+
+For every image and area: a coarse grid of cells in [0, 1], spread by a smooth max-convolution into
+a mask, is moved by gradient ascent on the target's logit minus lambda * R_a(mask), where R_a draws
+the sorted mask to a fraction a of ones and lambda grows. Written from the paper. The published
+implementation lets masks extend beyond the image and counts areas on that larger canvas; here
+areas are fractions of the image.
+
+Shapes: B images, A areas, P cells, Q places, H, W.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from inr_core.area import vecsort_penalty
+from inr_core.mask import Canvas
+from inr_core.optimise import Classify, Scene
+from inr_core.peers.common import PeerConfig, Task
+from inr_core.perturbation import PerturbationConfig
+
+LARGEST_BLUR = 0.09  # of the shorter side: 20 of 224 pixels
+BLURRED_LEVELS = 7  # with the image itself, eight
+
+
+def blur_pyramid() -> PerturbationConfig:
+    """Eight blur strengths in equal steps, selected by the mask's value."""
+    sigmas = tuple(LARGEST_BLUR * k / BLURRED_LEVELS for k in range(1, BLURRED_LEVELS + 1))
+    return PerturbationConfig(kind="pyramid", sigmas=sigmas)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpConfig(PeerConfig):
+    """The published settings; pixel sizes are those for an input of 224.
+
+    steps          updates by gradient ascent
+    learning_rate  of SGD, with `momentum`, which is also its dampening
+    area_weight    lambda of the first step, multiplied by `area_growth` at each step
+    cells          coarse cells along the shorter side (a step of 7 pixels)
+    sigma          of the Gaussian kernel, a fraction of the shorter side (21 pixels)
+    coldness       of the smooth maximum; higher = nearer to the maximum
+    """
+
+    perturbation: PerturbationConfig = field(default_factory=blur_pyramid)
+    steps: int = 800
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    area_weight: float = 300.0
+    area_growth: float = 1.0035
+    cells: int = 32
+    sigma: float = 21 / 224
+    coldness: float = 20.0
+
+    def __post_init__(self) -> None:
+        PeerConfig.__post_init__(self)
+        if self.steps < 1 or self.cells < 2:
+            raise ValueError(
+                f"steps must be at least 1 and cells 2, got {self.steps}, {self.cells}"
+            )
+        if min(self.learning_rate, self.sigma, self.coldness) <= 0:
+            raise ValueError("learning_rate, sigma and coldness must be positive")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+
+    def weight(self, step: int) -> float:
+        """lambda of a step."""
+        return float(self.area_weight * self.area_growth**step)
+
+
+def ep_masks(task: Task, config: EpConfig) -> Tensor:
+    """Extremal masks, (B, A, H, W)."""
+
+    def part(chosen: slice) -> Tensor:
+        return _optimised(task.scene.of(chosen), task.classify, config)
+
+    return torch.cat(task.microbatch.run(part, len(task.image_BCHW), len(config.areas)))
+
+
+def _optimised(scene: Scene, classify: Classify, config: EpConfig) -> Tensor:
+    """Masks after the last step; the loss is a sum over masks, so that each is as if alone."""
+    b, _, h, w = scene.image_NCHW.shape
+    canvas = Canvas.of((h, w), max(1, round(min(h, w) / config.cells)), scene.image_NCHW)
+    kernel_QP = gaussian_kernel(canvas, config.sigma * min(h, w))
+    area_BA = scene.image_NCHW.new_tensor(config.areas).expand(b, -1)
+    level_BA = torch.full_like(area_BA, scene.baseline_NLCHW.shape[1] - 1, dtype=torch.long)
+    target = scene.target_N.repeat_interleave(len(config.areas))[:, None]
+    cells_BAP = area_BA.new_ones(*area_BA.shape, len(kernel_QP), requires_grad=True)
+    sgd = torch.optim.SGD(
+        [cells_BAP], config.learning_rate, momentum=config.momentum, dampening=config.momentum
+    )
+    for step in range(config.steps):
+        mask_BAHW = canvas.upsample(smooth_max(cells_BAP, kernel_QP, config.coldness))
+        shown = scene.shown(mask_BAHW, level_BA)
+        logit = classify(shown.flip(3) if step % 2 == 0 else shown).gather(1, target)
+        penalty_BA = vecsort_penalty(mask_BAHW.flatten(2), area_BA)
+        loss = config.weight(step) * penalty_BA.sum() - logit.sum()
+        (cells_BAP.grad,) = torch.autograd.grad(loss, cells_BAP)
+        sgd.step()
+        with torch.no_grad():
+            cells_BAP.clamp_(0, 1)
+    with torch.no_grad():
+        return canvas.upsample(smooth_max(cells_BAP, kernel_QP, config.coldness))
+
+
+def gaussian_kernel(canvas: Canvas, sigma: float) -> Tensor:
+    """exp(-d^2 / (2 sigma^2)) between the cells of the canvas, (P, P); sigma in pixels."""
+    half_sides = canvas.coords_P2.new_tensor(canvas.size) / 2
+    place_P2 = canvas.coords_P2 * half_sides
+    squared_PP = (place_P2[:, None] - place_P2).square().sum(-1)
+    return torch.exp(-squared_PP / (2 * sigma**2))
+
+
+def smooth_max(cells_BAP: Tensor, kernel_QP: Tensor, coldness: float) -> Tensor:
+    """Smooth max-convolution: max_p k(q - p) cell_p with a soft maximum, (B, A, Q).
+
+    The soft maximum is the mean weighted by exp(coldness * value).
+    """
+    reach_BAQP = kernel_QP * cells_BAP[:, :, None]
+    return (torch.softmax(coldness * reach_BAQP, -1) * reach_BAQP).sum(-1)

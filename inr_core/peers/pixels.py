@@ -1,0 +1,96 @@
+"""Our objective on plain grids of pixels: what is left of the method without the networks.
+
+Every area of an image has a field of its own on the coarse grid, in place of one conditioned
+network for all areas. Exact area, game, perimeter penalty, temperature and rates are ours.
+
+Shapes: B images, A areas, P coarse cells, S steps, H, W.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from inr_core.mask import Canvas, exact_mask
+from inr_core.objective import ObjectiveConfig, perimeter_ratio
+from inr_core.optimise import OptimiseConfig, Scene, classifier_gradient, draw_areas
+from inr_core.peers.common import PeerConfig, Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PixelsConfig(PeerConfig):
+    """Settings as in InrConfig; each step sees every one of `areas`, and no other.
+
+    stride       pixels of the mask per cell of the grid, each way
+    temperature  width of the final sigmoid, in standard deviations of the field
+    """
+
+    stride: int = 4
+    temperature: float = 0.05
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
+
+    def __post_init__(self) -> None:
+        PeerConfig.__post_init__(self)
+        if self.stride < 1:
+            raise ValueError(f"stride must be at least 1, got {self.stride}")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
+
+    def samples_per_step(self) -> int:
+        """Images that the classifier sees for each explained image and step."""
+        objective = self.objective.for_rounds(1)
+        return len(self.areas) * (objective.keeps + objective.removes)
+
+
+def pixels_masks(task: Task, config: PixelsConfig) -> Tensor:
+    """Optimised masks of exact area, (B, A, H, W)."""
+
+    def part(chosen: slice) -> Tensor:
+        return _optimised(task, chosen, config)
+
+    return torch.cat(task.microbatch.run(part, len(task.image_BCHW), config.samples_per_step()))
+
+
+def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
+    """Masks after the last step; the loss is a sum over masks, so that each is as if alone."""
+    scene = task.scene.of(chosen)
+    b, _, h, w = scene.image_NCHW.shape
+    canvas = Canvas.of((h, w), config.stride, scene.image_NCHW)
+    area_BA = scene.image_NCHW.new_tensor(config.areas).expand(b, -1)
+    level_SBA = _levels(task.seeds[chosen], scene, config)
+    objective = config.objective.for_rounds(1)
+    field_BAP = area_BA.new_zeros(*area_BA.shape, len(canvas.weight_P), requires_grad=True)
+    adam = torch.optim.Adam([field_BAP], lr=config.optimise.learning_rate)
+    for step in range(config.optimise.steps):
+        adam.param_groups[0]["lr"] = config.optimise.rate(step)
+        temperature = config.optimise.temperature(step, config.temperature)
+        mask_BAP = exact_mask(field_BAP, area_BA, canvas.weight_P, temperature)
+        _, gradient_BAP = classifier_gradient(
+            mask_BAP, level_SBA[step], scene, task.classify, objective, canvas, task.microbatch
+        )
+        ratio_BA = perimeter_ratio(canvas.unflatten(mask_BAP), area_BA)
+        penalty = objective.perimeter_weight * ratio_BA.mean(1).sum()
+        adam.zero_grad()
+        torch.autograd.backward([mask_BAP, penalty], [-gradient_BAP, None])
+        adam.step()
+    return _final(field_BAP.detach(), area_BA, canvas, config).to(scene.image_NCHW)
+
+
+def _levels(seeds: tuple[int, ...], scene: Scene, config: PixelsConfig) -> Tensor:
+    """The baseline that each mask of a step meets, (S, B, A), from each image's own seed."""
+    drawing = replace(config.optimise, areas_per_step=len(config.areas))
+    levels = scene.baseline_NLCHW.shape[1]
+    low, high = config.optimise.smallest_area, config.optimise.largest_area
+    _, level_SBA = draw_areas(list(seeds), levels, drawing, low, high)
+    return level_SBA.to(scene.image_NCHW.device)
+
+
+def _final(field_BAP: Tensor, area_BA: Tensor, canvas: Canvas, config: PixelsConfig) -> Tensor:
+    """The masks in float64 on the CPU, as those of networks are rendered, (B, A, H, W)."""
+    field_BAP, area_BA, weight_P = (
+        t.to("cpu", torch.float64) for t in (field_BAP, area_BA, canvas.weight_P)
+    )
+    return canvas.upsample(exact_mask(field_BAP, area_BA, weight_P, config.temperature))

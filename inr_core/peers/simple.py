@@ -1,0 +1,35 @@
+"""Masks that ignore the classifier: random pixels, and a disc in the centre."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inr_core.peers.common import PeerConfig, Task
+from inr_core.siren import grid
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandomConfig(PeerConfig):
+    """Pixels in random order, another one for each image."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CentreConfig(PeerConfig):
+    """A disc in the centre: what a photographer's habits alone explain."""
+
+
+def random_map(task: Task, config: RandomConfig) -> Tensor:
+    """Uniform noise from each image's seed, (B, H, W)."""
+    size = task.image_BCHW.shape[2:]
+    maps = [torch.rand(size, generator=torch.Generator().manual_seed(seed)) for seed in task.seeds]
+    return torch.stack(maps).to(task.image_BCHW)
+
+
+def centre_map(task: Task, config: CentreConfig) -> Tensor:
+    """Minus the squared distance to the centre in pixels, (B, H, W)."""
+    b, _, h, w = task.image_BCHW.shape
+    pixels_P2 = grid(h, w, task.image_BCHW) * task.image_BCHW.new_tensor([h / 2, w / 2])
+    return -pixels_P2.square().sum(1).view(h, w).expand(b, h, w)

@@ -1,0 +1,137 @@
+"""Where an optimisation starts: at random weights, or at a field fitted to path gradients.
+
+Shapes: N networks, S points on a path, P cells of the coarse grid, K parameters, J earlier rounds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from inr_core.area import stratified_areas
+from inr_core.mask import Canvas, MaskConfig, occupied, standardise
+from inr_core.microbatch import MicroBatch
+from inr_core.objective import log_kept
+from inr_core.optimise import Classify, Scene
+from inr_core.perturbation import gaussian_blur
+from inr_core.siren import siren
+
+FIT_AREAS = 2  # areas of a fitting step, one per stratum; all are fitted to the same map
+FIT_RATE = 0.02  # Adam's learning rate while fitting, with cosine decay
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartConfig:
+    """How the weights of the first restart begin; further ones begin at random, to stay different.
+
+    kind       `gradient`: at a network fitted to the path gradients; `random`: as drawn
+    passes     classifier passes along the path from the baseline to the image
+    blur       smoothing of the gradients (standard deviation), a fraction of the shorter side
+    fit_steps  Adam steps of the fit; they cost no classifier pass
+    """
+
+    kind: Literal["gradient", "random"] = "gradient"
+    passes: int = 8
+    blur: float = 0.09
+    fit_steps: int = 60
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("gradient", "random"):
+            raise ValueError(f"start.kind must be gradient or random, got {self.kind!r}")
+        if self.passes < 1 or self.fit_steps < 0 or self.blur <= 0:
+            raise ValueError(
+                "start.passes must be at least 1, fit_steps at least 0 and blur positive, got "
+                f"{self.passes}, {self.fit_steps}, {self.blur}"
+            )
+
+
+def fitted_start(
+    theta_NK: Tensor,
+    previous_NJK: Tensor,
+    seeds: list[int],
+    areas: tuple[float, float],
+    scene: Scene,
+    classify: Classify,
+    mask: MaskConfig,
+    start: StartConfig,
+    microbatch: MicroBatch,
+) -> Tensor:
+    """Parameters (N, K) whose fields follow the smoothed path gradients of what is left to explain.
+
+    theta_NK  random weights to begin the fit with
+    areas     (lowest, highest) area that will be trained on
+    Earlier rounds are taken out of the image at the (logit) middle of these areas.
+    """
+    size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
+    canvas = Canvas.of(size, 2 * mask.stride, theta_NK)  # gradients are smooth: half is enough
+    middle = stratified_areas(torch.tensor([0.5]), *areas).to(theta_NK).expand(len(theta_NK), 1)
+    with torch.no_grad():
+        free_N1P = 1 - occupied(previous_NJK, middle, canvas, mask)
+    relevance_NHW = path_gradients(
+        scene, canvas.upsample(free_N1P)[:, 0], classify, start.passes, microbatch
+    )
+    smooth = gaussian_blur(relevance_NHW[:, None], start.blur * min(size))
+    map_N1P = functional.interpolate(smooth, canvas.cells, mode="area").flatten(2)
+    weight_N1P = canvas.weight_P * free_N1P
+    target_N1P = standardise(map_N1P, weight_N1P)
+    return _fit(theta_NK, target_N1P, weight_N1P, seeds, areas, canvas, mask, start.fit_steps)
+
+
+def path_gradients(
+    scene: Scene, shown_NHW: Tensor, classify: Classify, points: int, microbatch: MicroBatch
+) -> Tensor:
+    """Relevance of every pixel, (N, H, W), signed: gradient of log p times the way to the image.
+
+    Summed over `points` on the straight path from the strongest baseline to the image, of which
+    only `shown_NHW` (1 = visible) is revealed. Integrated gradients (Sundararajan et al., ICML
+    2017) with a blurred baseline.
+    """
+
+    def part(chosen: slice) -> Tensor:
+        baseline = scene.baseline_NLCHW[chosen, -1]
+        way = (scene.image_NCHW[chosen] - baseline) * shown_NHW[chosen, None]
+        share = (torch.arange(points, device=way.device, dtype=way.dtype) + 0.5) / points
+        path = baseline[:, None] + share[:, None, None, None] * way[:, None]
+        path = path.flatten(0, 1).requires_grad_()
+        target = scene.target_N[chosen].repeat_interleave(points)
+        (gradient,) = torch.autograd.grad(log_kept(classify(path).float(), target).sum(), path)
+        return (gradient.view(-1, points, *way.shape[1:]).mean(1) * way).sum(1)
+
+    return torch.cat(microbatch.run(part, len(scene.image_NCHW), points))
+
+
+def _fit(
+    theta_NK: Tensor,
+    target_N1P: Tensor,
+    weight_N1P: Tensor,
+    seeds: list[int],
+    areas: tuple[float, float],
+    canvas: Canvas,
+    mask: MaskConfig,
+    steps: int,
+) -> Tensor:
+    """Least squares between the standardised field, at random areas, and the target."""
+    theta = theta_NK.clone().requires_grad_()
+    adam = torch.optim.Adam([theta])
+    area_SNA = _fit_areas(seeds, areas, steps).to(theta_NK)
+    for step in range(steps):
+        adam.param_groups[0]["lr"] = FIT_RATE * (1 + math.cos(math.pi * step / steps)) / 2
+        field = siren(theta, canvas.coords_P2, area_SNA[step], mask.network)
+        error = (standardise(field, weight_N1P.expand_as(field)) - target_N1P).square()
+        adam.zero_grad()
+        torch.autograd.backward((weight_N1P * error).sum())
+        adam.step()
+    return theta.detach()
+
+
+def _fit_areas(seeds: list[int], areas: tuple[float, float], steps: int) -> Tensor:
+    draws = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed ^ 2)  # neither of the other two streams
+        draws.append(stratified_areas(torch.rand(steps, FIT_AREAS, generator=generator), *areas))
+    return torch.stack(draws, 1)

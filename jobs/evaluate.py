@@ -1,0 +1,176 @@
+"""`xaipipe evaluate`: metrics of finished runs, side by side."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import pipeline
+from pipeline import RequestError
+from pipeline.classifiers import load_classifier
+from pipeline.evaluation import Evaluation, classifier_of, difference, interval, write_metrics
+
+SHOWN = {  # metric -> what a reader should know about it
+    "kept": "score with the hard mask kept and the rest blurred (higher is better); below,\n"
+    "the first run minus the others",
+    "kept_judge": "the same on the second classifier",
+    "removed": "score with the hard mask blurred (lower is better)",
+    "removed_judge": "the same on the second classifier",
+    "kept_mean_colour": "kept, with the mean colour as baseline",
+    "kept_soft": "kept, with the soft mask",
+    "insertion": "area under the insertion curve (higher is better)",
+    "deletion": "area under the deletion curve (lower is better)",
+    "minimal_area": "smallest stored area that keeps 90 % of the score, where one does",
+    "precision": "share of the hard mask on the object",
+    "chance": "precision of a random mask: the object's share of the image",
+    "pointing": "peak within 15 px (of 224) of the object",
+    "context": "share of the soft mask outside the object",
+    "perimeter": "outline of the hard mask over that of the disc of equal area",
+    "components": "connected parts of at least 0.1 % of the image",
+    "area_error": "|mean(mask) - area|",
+    "area_error_unseen": "the same, the worst of areas trained on and not",
+    "nestedness": "share of a mask that the next larger one contains, stored areas",
+    "nestedness_unseen": "the same over areas trained on and not",
+    "path_ratio": "1 if no pixel ever decreases as the area grows, stored areas",
+    "path_ratio_unseen": "the same over areas trained on and not",
+    "restart_iou": "IoU of the hard masks of different restarts",
+    "round_overlap": "overlap of the soft masks of different rounds",
+}
+PAIRED = ("kept", "removed", "kept_judge", "removed_judge")  # differences to the first run
+Values = dict[tuple[str, float | None], dict[str, dict[str, float]]]  # key -> run -> id -> value
+
+
+def evaluate(
+    uri: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="The --out of another run on the same images; repeatable."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Parquet file for all values (default: metrics.parquet beside OUT)."),
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="A second classifier that the masks were not made for.")
+    ] = None,
+    judge_weights: Annotated[str | None, typer.Option(help="Its state dict.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="State dict of the runs' classifier, if it has moved.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+) -> None:
+    """Measure masks from the stored tables: faithfulness, localisation, areas, shape, stability.
+
+    Several runs are compared on the images that all of them explained, with 95 % bootstrap
+    intervals over images. Localisation needs a column `mask` or `bbox` in the manifest.
+    """
+    console = Console()
+    readers = {name: pipeline.read(u) for name, u in _names([uri, *(against or [])]).items()}
+    evaluations = _evaluations(readers, weights, judge, judge_weights)
+    ids = common_ids(list(readers.values()))[:limit]
+    rows: list[dict[str, Any]] = []
+    for id_ in track(ids, "measuring", console=console, disable=not console.is_terminal):
+        for evaluation in evaluations:
+            rows.extend(evaluation.rows(id_))
+    target = to or f"{next(iter(readers.values())).store.uri.rsplit('/', 1)[0]}/metrics.parquet"
+    write_metrics(target, rows)
+    report(rows, len(ids), console)
+    console.print(f"all values: {target}", highlight=False, soft_wrap=True)
+
+
+def _names(uris: list[str]) -> dict[str, str]:
+    """Short names of runs: the last part of their URI, the whole where that is not unique."""
+    short = [PurePosixPath(u.rstrip("/")).name for u in uris]
+    return {s if short.count(s) == 1 else u: u for s, u in zip(short, uris, strict=True)}
+
+
+def _evaluations(
+    readers: dict[str, pipeline.RunReader],
+    weights: str | None,
+    judge: str | None,
+    judge_weights: str | None,
+) -> list[Evaluation]:
+    if judge is None and judge_weights is not None:
+        raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
+    found = []
+    for name, reader in readers.items():
+        own = classifier_of(reader, weights)
+        other = None
+        if judge is not None:
+            fields = own.preprocess
+            other = load_classifier(
+                judge,
+                weights=judge_weights,
+                preprocess=f"resize={fields.resize},crop={fields.crop}",
+            )
+        found.append(Evaluation(name, reader, own, other))
+    return found
+
+
+def common_ids(readers: list[pipeline.RunReader]) -> list[str]:
+    """Ids that all runs have explained, sorted; RequestError if there is none."""
+    sets = [set(r.images.to_table(columns=["id"])["id"].to_pylist()) for r in readers]
+    ids = sorted(set.intersection(*sets))
+    if not ids:
+        where = ", ".join(reader.store.uri for reader in readers)
+        raise RequestError(f"no image was explained in all of: {where}")
+    return ids
+
+
+def collect(rows: list[dict[str, Any]]) -> Values:
+    """Values by (metric, area), run and image."""
+    values: Values = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        values[row["metric"], row["area"]][row["run"]][row["id"]] = row["value"]
+    return values
+
+
+def report(rows: list[dict[str, Any]], images: int, console: Console) -> None:
+    """One table per metric: a line per run, a column per area."""
+    values = collect(rows)
+    runs = list(dict.fromkeys(row["run"] for row in rows))
+    console.print(f"{images} images, mean and 95 % interval over images", highlight=False)
+    for metric, meaning in SHOWN.items():
+        areas = sorted({a for m, a in values if m == metric}, key=lambda a: a or 0)
+        if not areas:
+            continue
+        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", show_edge=False)
+        table.add_column(metric, no_wrap=True)
+        for area in areas:
+            table.add_column("" if area is None else f"{area:g}", no_wrap=True)
+        for run in runs:
+            cells = [_interval(values[metric, area].get(run, {})) for area in areas]
+            table.add_row(run, *cells)
+        if metric in PAIRED:
+            for run in runs[1:]:
+                cells = [_difference(values[metric, area], runs[0], run) for area in areas]
+                table.add_row(f"- {run}", *cells, style="dim")
+        console.print(f"\n[bold]{metric}[/]: {meaning}", highlight=False)
+        console.print(table)
+
+
+def _interval(of_run: dict[str, float]) -> str:
+    if not of_run:
+        return "-"
+    found = interval(of_run)
+    return f"{_short(found.mean)} [{_short(found.low)} {_short(found.high)}]"
+
+
+def _difference(of_runs: dict[str, dict[str, float]], first: str, second: str) -> str:
+    one, other = of_runs.get(first, {}), of_runs.get(second, {})
+    if not one.keys() & other.keys():
+        return "-"
+    found = difference(one, other)
+    return f"{_short(found.mean)} [{_short(found.low)} {_short(found.high)}]"
+
+
+def _short(value: float) -> str:
+    """Three digits without the leading zero: .123, -.045, 1.36."""
+    text = f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text

@@ -1,0 +1,124 @@
+"""`xaipipe evaluate`: values re-derived from the tables, runs side by side, clear refusals."""
+
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+import pipeline
+from inr_core import gaussian_blur
+from jobs import cli
+from pipeline import Request, load_job
+from pipeline.classifiers import load_classifier
+from pipeline.images import load_image
+from pipeline.shapes import write_dataset
+
+AREAS = [0.05, 0.2]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    manifest = str(write_dataset(folder / "data", 3, 0))
+    common = {"manifest": manifest, "model": "builtin:shapes", "workers": 0, "areas": AREAS}
+    for name, own in {
+        "ours": {"restarts": 2, "rounds": 2, "round_score": 0.0, "steps": 4},
+        "centre": {"method": "centre"},
+        "few": {"method": "centre", "limit": 1},
+    }.items():
+        job = load_job(None, {**common, "out": str(folder / name), **own})
+        pipeline.run(Request(job), lambda p: None)
+    return folder
+
+
+@pytest.fixture
+def xaipipe(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xaipipe", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        printed = capsys.readouterr()
+        return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
+
+    return run
+
+
+def values(file):
+    rows = pq.read_table(file).to_pylist()
+    return {(r["run"], r["id"], r["metric"], r["area"]): r["value"] for r in rows}
+
+
+def test_two_runs_side_by_side(runs, xaipipe):
+    arguments = [runs / "ours", "--against", runs / "centre", "--judge", "builtin:shapes"]
+    code, text = xaipipe("evaluate", *arguments)
+    assert code == 0, text
+    assert "3 images" in text and "kept_judge" in text and "- centre" in text
+    found = values(runs / "metrics.parquet")
+    classifier = load_classifier("builtin:shapes")
+    reader = pipeline.read(str(runs / "centre"))
+    for id_ in reader.ids(3):
+        row = reader.image(id_)
+        truth = np.array(Image.open(row["mask"])) > 127
+        image = load_image(row["image"], classifier.preprocess).pixels[None]
+        for area in AREAS:
+            disc = reader.stored_mask(id_, area) > 127
+            assert disc.sum() == int(area * 128 * 128)
+            precision = (disc & truth).sum() / disc.sum()
+            assert found["centre", id_, "precision", area] == pytest.approx(precision)
+            assert found["centre", id_, "perimeter", area] == pytest.approx(1, abs=0.03)
+            soft = gaussian_blur(torch.from_numpy(disc)[None, None].float(), 2 * 128 / 224)
+            shown = soft * image + (1 - soft) * gaussian_blur(image, 0.09 * 128)
+            kept = classifier.classify(shown).softmax(1)[0, row["target"]].item()
+            assert found["centre", id_, "kept", area] == pytest.approx(kept, abs=1e-4)
+            assert found["centre", id_, "kept_judge", area] == pytest.approx(kept, abs=1e-4)
+        assert found["centre", id_, "chance", None] == pytest.approx(truth.mean())
+        assert found["ours", id_, "chance", None] == pytest.approx(truth.mean())
+        assert found["centre", id_, "nestedness", None] == pytest.approx(1)
+        assert found["ours", id_, "area_error_unseen", None] <= 0.001
+        assert ("centre", id_, "area_error_unseen", None) not in found
+        assert 0 <= found["ours", id_, "restart_iou", 0.05] <= 1
+        assert found["ours", id_, "round_overlap", 0.2] < 0.2  # soft edges may touch
+
+
+def test_runs_are_compared_on_the_images_that_all_explained(runs, xaipipe, tmp_path):
+    target = tmp_path / "few.parquet"
+    code, text = xaipipe("evaluate", runs / "ours", "--against", runs / "few", "--to", target)
+    assert code == 0 and "1 images" in text
+    assert len({key[1] for key in values(target)}) == 1
+
+
+def test_wrong_requests(runs, xaipipe, tmp_path):
+    for arguments, message in (
+        ([tmp_path], "no run here"),
+        ([runs / "ours", "--judge-weights", "w.pth"], "name the classifier too"),
+        ([runs / "ours", "--judge", "builtin:animals"], "builtin:shapes"),
+    ):
+        code, text = xaipipe("evaluate", *arguments)
+        assert code == 2 and message in text
+
+
+def test_a_class_outside_the_objects_set_has_no_localisation(runs, xaipipe, tmp_path):
+    source = (runs / "data" / "manifest.csv").read_text().splitlines()
+    lines = [source[0] + ",target_set"] + [
+        f"{line},{s}" for line, s in zip(source[1:], "09", strict=False)
+    ]
+    (runs / "data" / "sets.csv").write_text("\n".join(lines) + "\n")
+    job = load_job(
+        None,
+        {
+            "manifest": str(runs / "data" / "sets.csv"),
+            "model": "builtin:shapes",
+            "workers": 0,
+            "areas": AREAS,
+            "method": "centre",
+            "out": str(tmp_path / "out"),
+        },
+    )
+    pipeline.run(Request(job), lambda p: None)
+    assert xaipipe("evaluate", tmp_path / "out")[0] == 0
+    found = values(tmp_path / "metrics.parquet")
+    assert {key[1] for key in found if key[2] == "precision"} == {"shapes-00000"}
+    assert {key[1] for key in found if key[2] == "kept"} == {"shapes-00000", "shapes-00001"}
