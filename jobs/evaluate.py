@@ -17,8 +17,7 @@ from pipeline.classifiers import load_classifier
 from pipeline.evaluation import Evaluation, classifier_of, difference, interval, write_metrics
 
 SHOWN = {  # metric -> what a reader should know about it
-    "kept": "score with the hard mask kept and the rest blurred (higher is better); below,\n"
-    "the first run minus the others",
+    "kept": "score with the hard mask kept, the rest blurred; below: first run minus others",
     "kept_judge": "the same on the second classifier",
     "removed": "score with the hard mask blurred (lower is better)",
     "removed_judge": "the same on the second classifier",
@@ -140,7 +139,7 @@ def report(rows: list[dict[str, Any]], images: int, console: Console) -> None:
         areas = sorted({a for m, a in values if m == metric}, key=lambda a: a or 0)
         if not areas:
             continue
-        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", show_edge=False)
+        table = Table(box=None, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
         table.add_column(metric, no_wrap=True)
         for area in areas:
             table.add_column("" if area is None else f"{area:g}", no_wrap=True)
@@ -171,6 +170,8 @@ def _difference(of_runs: dict[str, dict[str, float]], first: str, second: str) -
 
 
 def _short(value: float) -> str:
-    """Three digits without the leading zero: .123, -.045, 1.36."""
-    text = f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 else text
+    """Two digits without the leading zero: .12, -.05, 1.36; small ones as powers of ten."""
+    if 0 < abs(value) < 0.005:
+        return f"{value:.0e}"
+    text = f"{value:.2f}"
+    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text

@@ -22,15 +22,17 @@ def show(
     areas: Annotated[
         str | None,
         typer.Option(
-            help="Areas to draw, trained on or not (.03,.15); default: those of the run.",
+            help="Areas to draw, trained on or not (.03,.15; only stored ones without networks); "
+            "default: those of the run.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """Draw the masks of one image: a page with all of them, and one PNG each.
 
-    Masks are rendered from the stored networks in the image's own pixels: what is kept in colour,
-    the rest grey, the contour orange in round 0 and blue in round 1, ground-truth boxes white.
+    Masks are rendered from the stored networks in the image's own pixels (of methods without
+    networks the stored masks are enlarged): what is kept in colour, the rest grey, the contour
+    orange in round 0 and blue in round 1, ground-truth boxes white.
     """
     gallery = Gallery(pipeline.read(uri), image_id)
     pictures = list(gallery.pictures(parse_areas(areas) if areas else None))

@@ -49,7 +49,7 @@ def test_every_command_has_a_help_text(xaipipe, command):
 def test_run_status_plan_and_show_of_one_dataset(xaipipe, manifest, tmp_path):
     out = tmp_path / "out"
     code, text = xaipipe("plan", manifest, "--out", out, *FAST)
-    assert code == 0 and "to explain 3" in text and "passes per image 12" in text
+    assert code == 0 and "to explain 3" in text and "passes per image 20" in text
     assert not out.exists()
     code, text = xaipipe("run", manifest, "--out", out, *FAST, "--limit", 2)
     assert code == 0 and "explained 2 images" in text and "2 of 2 images" in text

@@ -13,6 +13,7 @@ ALLOWED = {  # import -> the only places that may use it
     "fsspec": ("pipeline/",),
     "pydantic": ("pipeline/",),
     "torchvision": ("pipeline/images.py", "pipeline/classifiers.py"),
+    "captum": ("inr_core/peers/ig.py",),
     "PIL": ("pipeline/", "jobs/demo.py"),
     "typer": ("jobs/",),
     "rich": ("jobs/",),

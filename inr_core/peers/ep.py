@@ -7,15 +7,17 @@ the sorted mask to a fraction a of ones and lambda grows. Written from the paper
 implementation lets masks extend beyond the image and counts areas on that larger canvas; here
 areas are fractions of the image.
 
-Shapes: B images, A areas, P cells, Q places, H, W.
+Shapes: B images, A areas, h x w cells, D x D window of the kernel, P = H * W pixels.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from inr_core.area import vecsort_penalty
 from inr_core.mask import Canvas
@@ -83,41 +85,52 @@ def ep_masks(task: Task, config: EpConfig) -> Tensor:
 def _optimised(scene: Scene, classify: Classify, config: EpConfig) -> Tensor:
     """Masks after the last step; the loss is a sum over masks, so that each is as if alone."""
     b, _, h, w = scene.image_NCHW.shape
-    canvas = Canvas.of((h, w), max(1, round(min(h, w) / config.cells)), scene.image_NCHW)
-    kernel_QP = gaussian_kernel(canvas, config.sigma * min(h, w))
+    stride = max(1, round(min(h, w) / config.cells))
+    canvas = Canvas.of((h, w), stride, scene.image_NCHW)
+    kernel_DD = gaussian_kernel(config.sigma * min(h, w) / stride, scene.image_NCHW)
+    # At first all pixels are equal: shuffled, so that their sorting favours no part of the image.
+    shuffle_P = torch.randperm(h * w, generator=torch.Generator().manual_seed(0))
+    shuffle_P = shuffle_P.to(kernel_DD.device)
     area_BA = scene.image_NCHW.new_tensor(config.areas).expand(b, -1)
     level_BA = torch.full_like(area_BA, scene.baseline_NLCHW.shape[1] - 1, dtype=torch.long)
     target = scene.target_N.repeat_interleave(len(config.areas))[:, None]
-    cells_BAP = area_BA.new_ones(*area_BA.shape, len(kernel_QP), requires_grad=True)
+    cells_BAhw = area_BA.new_ones(*area_BA.shape, *canvas.cells, requires_grad=True)
     sgd = torch.optim.SGD(
-        [cells_BAP], config.learning_rate, momentum=config.momentum, dampening=config.momentum
+        [cells_BAhw], config.learning_rate, momentum=config.momentum, dampening=config.momentum
     )
     for step in range(config.steps):
-        mask_BAHW = canvas.upsample(smooth_max(cells_BAP, kernel_QP, config.coldness))
+        mask_BAHW = canvas.upsample(smooth_max(cells_BAhw, kernel_DD, config.coldness))
         shown = scene.shown(mask_BAHW, level_BA)
         logit = classify(shown.flip(3) if step % 2 == 0 else shown).gather(1, target)
-        penalty_BA = vecsort_penalty(mask_BAHW.flatten(2), area_BA)
+        penalty_BA = vecsort_penalty(mask_BAHW.flatten(2)[..., shuffle_P], area_BA)
         loss = config.weight(step) * penalty_BA.sum() - logit.sum()
-        (cells_BAP.grad,) = torch.autograd.grad(loss, cells_BAP)
+        (cells_BAhw.grad,) = torch.autograd.grad(loss, cells_BAhw)
         sgd.step()
         with torch.no_grad():
-            cells_BAP.clamp_(0, 1)
+            cells_BAhw.clamp_(0, 1)
     with torch.no_grad():
-        return canvas.upsample(smooth_max(cells_BAP, kernel_QP, config.coldness))
+        return canvas.upsample(smooth_max(cells_BAhw, kernel_DD, config.coldness))
 
 
-def gaussian_kernel(canvas: Canvas, sigma: float) -> Tensor:
-    """exp(-d^2 / (2 sigma^2)) between the cells of the canvas, (P, P); sigma in pixels."""
-    half_sides = canvas.coords_P2.new_tensor(canvas.size) / 2
-    place_P2 = canvas.coords_P2 * half_sides
-    squared_PP = (place_P2[:, None] - place_P2).square().sum(-1)
-    return torch.exp(-squared_PP / (2 * sigma**2))
+def gaussian_kernel(sigma: float, like: Tensor) -> Tensor:
+    """exp(-d^2 / (2 sigma^2)) on a square window of cells, (D, D), cut at 3 sigma; sigma in cells.
 
-
-def smooth_max(cells_BAP: Tensor, kernel_QP: Tensor, coldness: float) -> Tensor:
-    """Smooth max-convolution: max_p k(q - p) cell_p with a soft maximum, (B, A, Q).
-
-    The soft maximum is the mean weighted by exp(coldness * value).
+    Its peak is 1: a cell that is 1 makes the mask 1 in its place.
     """
-    reach_BAQP = kernel_QP * cells_BAP[:, :, None]
-    return (torch.softmax(coldness * reach_BAQP, -1) * reach_BAQP).sum(-1)
+    radius = math.ceil(3 * sigma)
+    offset = torch.arange(-radius, radius + 1, dtype=like.dtype, device=like.device)
+    return torch.exp(-(offset[:, None].square() + offset.square()) / (2 * sigma**2))
+
+
+def smooth_max(cells_BAhw: Tensor, kernel_DD: Tensor, coldness: float) -> Tensor:
+    """Smooth max-convolution: max_d k(d) cell(q + d) with a soft maximum, (B, A, h * w).
+
+    The soft maximum is the mean weighted by exp(coldness * value). Cells are replicated beyond the
+    border, so that equal cells give equal masks; otherwise corners would stand out from the start.
+    """
+    b, a, h, w = cells_BAhw.shape
+    radius = len(kernel_DD) // 2
+    padded = functional.pad(cells_BAhw.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
+    window = functional.unfold(padded, len(kernel_DD))  # (B * A, D * D, h * w)
+    reach = kernel_DD.flatten()[:, None] * window
+    return (torch.softmax(coldness * reach, 1) * reach).sum(1).view(b, a, h * w)
