@@ -8,7 +8,8 @@ import torchvision
 from torch import nn
 
 from pipeline import RequestError
-from pipeline.classifiers import load_classifier, weights_digest
+from pipeline.classifiers import load_classifier
+from pipeline.weights import weights_digest
 
 
 class Tiny(nn.Module):

@@ -43,7 +43,8 @@ class EpConfig(PeerConfig):
     learning_rate  of SGD, with `momentum`, which is also its dampening
     area_weight    lambda of the first step, multiplied by `area_growth` at each step
     cells          coarse cells along the shorter side (a step of 7 pixels)
-    sigma          of the Gaussian kernel, a fraction of the shorter side (21 pixels)
+    radius         of the kernel's flat top, a fraction of the shorter side (10.5 pixels: half of
+                   the published kernel's 21)
     coldness       of the smooth maximum; higher = nearer to the maximum
     """
 
@@ -54,7 +55,7 @@ class EpConfig(PeerConfig):
     area_weight: float = 300.0
     area_growth: float = 1.0035
     cells: int = 32
-    sigma: float = 21 / 224
+    radius: float = 10.5 / 224
     coldness: float = 20.0
 
     def __post_init__(self) -> None:
@@ -63,8 +64,8 @@ class EpConfig(PeerConfig):
             raise ValueError(
                 f"steps must be at least 1 and cells 2, got {self.steps}, {self.cells}"
             )
-        if min(self.learning_rate, self.sigma, self.coldness) <= 0:
-            raise ValueError("learning_rate, sigma and coldness must be positive")
+        if min(self.learning_rate, self.radius, self.coldness) <= 0:
+            raise ValueError("learning_rate, radius and coldness must be positive")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
 
@@ -87,7 +88,7 @@ def _optimised(scene: Scene, classify: Classify, config: EpConfig) -> Tensor:
     b, _, h, w = scene.image_NCHW.shape
     stride = max(1, round(min(h, w) / config.cells))
     canvas = Canvas.of((h, w), stride, scene.image_NCHW)
-    kernel_DD = gaussian_kernel(config.sigma * min(h, w) / stride, scene.image_NCHW)
+    kernel_DD = flat_kernel(config.radius * min(h, w) / stride, scene.image_NCHW)
     # At first all pixels are equal: shuffled, so that their sorting favours no part of the image.
     shuffle_P = torch.randperm(h * w, generator=torch.Generator().manual_seed(0))
     shuffle_P = shuffle_P.to(kernel_DD.device)
@@ -112,14 +113,15 @@ def _optimised(scene: Scene, classify: Classify, config: EpConfig) -> Tensor:
         return canvas.upsample(smooth_max(cells_BAhw, kernel_DD, config.coldness))
 
 
-def gaussian_kernel(sigma: float, like: Tensor) -> Tensor:
-    """exp(-d^2 / (2 sigma^2)) on a square window of cells, (D, D), cut at 3 sigma; sigma in cells.
+def flat_kernel(radius: float, like: Tensor) -> Tensor:
+    """exp(-max(0, d / radius - 1)^2 / 4) on a square window of cells, (D, D); radius in cells.
 
-    Its peak is 1: a cell that is 1 makes the mask 1 in its place.
+    Flat on a disc, so that cells that are 1 make the mask 1 around them; cut at 5 radii.
     """
-    radius = math.ceil(3 * sigma)
-    offset = torch.arange(-radius, radius + 1, dtype=like.dtype, device=like.device)
-    return torch.exp(-(offset[:, None].square() + offset.square()) / (2 * sigma**2))
+    reach = math.ceil(5 * radius)
+    offset = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
+    distance = (offset[:, None].square() + offset.square()).sqrt()
+    return torch.exp(-(distance / radius - 1).clamp_min(0).square() / 4)
 
 
 def smooth_max(cells_BAhw: Tensor, kernel_DD: Tensor, coldness: float) -> Tensor:
