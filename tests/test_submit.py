@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -34,9 +36,29 @@ def head(tmp_path):
     command += ["--port", str(free_port()), "--dashboard-host", "127.0.0.1"]
     command += ["--dashboard-port", str(dashboard), "--dashboard-agent-listen-port"]
     command += [str(free_port())]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    # In a process group of its own: `ray stop` would end every Ray on this machine.
+    process = subprocess.Popen(
+        [*command, "--block"],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until_it_answers(dashboard)
     yield f"http://127.0.0.1:{dashboard}", environment
-    subprocess.run([str(BIN / "ray"), "stop"], env=environment, check=True, capture_output=True)
+    process.terminate()
+    process.wait(timeout=60)
+
+
+def wait_until_it_answers(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/version", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError("the Ray head did not come up")
 
 
 @pytest.mark.slow
