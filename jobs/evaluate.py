@@ -170,8 +170,8 @@ def _difference(of_runs: dict[str, dict[str, float]], first: str, second: str) -
 
 
 def _short(value: float) -> str:
-    """Two digits without the leading zero: .12, -.05, 1.36; small ones as powers of ten."""
-    if 0 < abs(value) < 0.005:
+    """Two digits without the leading zero: .12, -.05, 1.36; errors of areas as powers of ten."""
+    if 0 < abs(value) < 0.0005:
         return f"{value:.0e}"
     text = f"{value:.2f}"
     return text.replace("0.", ".", 1) if abs(value) < 0.995 else text

@@ -7,6 +7,8 @@ that kills its worker twice is cut in two; an image that does so alone is set as
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -58,10 +60,13 @@ def start_ray(address: str | None, cpus: int, gpus: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    on_terminate = signal.getsignal(signal.SIGTERM)
     if address is not None:
         ray.init(address=address, **common)
     else:
         ray.init(address="local", num_cpus=cpus, num_gpus=gpus, include_dashboard=False, **common)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)  # Ray puts its own in place, which aborts
 
 
 class _Actor:

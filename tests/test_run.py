@@ -128,7 +128,7 @@ def wait_for_commits(out: Path, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("workers", "stop"),
-    [("0", signal.SIGKILL), ("0", signal.SIGINT), ("0", signal.SIGTERM), ("2", signal.SIGINT)],
+    [("0", signal.SIGKILL), ("0", signal.SIGINT), ("2", signal.SIGTERM), ("2", signal.SIGINT)],
 )
 def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path, workers, stop):
     process = start(manifest, tmp_path / "out", "--steps", "20", "--workers", workers)
