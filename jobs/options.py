@@ -63,7 +63,9 @@ def _job_options(
         str | None,
         _option("A running Ray cluster (auto, HOST:PORT); default: one on this machine.", HOW),
     ] = None,
-    batch: Annotated[int | None, _option("Images optimised together by a worker.", HOW)] = None,
+    batch: Annotated[
+        int | None, _option("Images that a GPU worker optimises together.", HOW)
+    ] = None,
     microbatch: Annotated[
         int | None, _option("Images the classifier sees at once, at the most.", HOW)
     ] = None,
