@@ -97,19 +97,11 @@ def _evaluations(
 ) -> list[Evaluation]:
     if judge is None and judge_weights is not None:
         raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
-    found = []
-    for name, reader in readers.items():
-        own = classifier_of(reader, weights)
-        other = None
-        if judge is not None:
-            fields = own.preprocess
-            other = load_classifier(
-                judge,
-                weights=judge_weights,
-                preprocess=f"resize={fields.resize},crop={fields.crop}",
-            )
-        found.append(Evaluation(name, reader, own, other))
-    return found
+    other = load_classifier(judge, weights=judge_weights) if judge is not None else None
+    return [
+        Evaluation(name, reader, classifier_of(reader, weights), other)
+        for name, reader in readers.items()
+    ]
 
 
 def common_ids(readers: list[pipeline.RunReader]) -> list[str]:

@@ -86,6 +86,11 @@ class Evaluation:
                 f"--judge {judge.spec}: has {len(judge.classes)} classes, the run's classifier "
                 f"{len(classifier.classes)}"
             )
+        if judge is not None and _scale(judge) != _scale(classifier):
+            raise RequestError(
+                f"--judge {judge.spec}: wants images of mean and std {_scale(judge)}, the run's "
+                f"classifier of {_scale(classifier)}; both must see the same input"
+            )
         self.microbatch = MicroBatch(MICROBATCH)
 
     def rows(self, id_: str) -> Iterator[dict[str, Any]]:
@@ -204,6 +209,10 @@ class Evaluation:
         pictures = [np.array(Image.open(io.BytesIO(m["mask"]["bytes"]))) for m in rows]
         soft = torch.stack([_float(picture) for picture in pictures])
         return _Masks(areas, soft, metrics.top_area(soft, areas))
+
+
+def _scale(classifier: Classifier) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return classifier.preprocess.mean, classifier.preprocess.std
 
 
 def _scene(image: Tensor, target: Tensor, config: PerturbationConfig) -> Scene:

@@ -29,7 +29,7 @@ def read(uri: str) -> RunReader:
 
 
 class RunReader:
-    """A run's committed tables and masks.
+    """A run's committed tables and masks; a table is what was committed when it is first read.
 
     fingerprint  what the run was started with
     config       settings of its method (InrConfig, ...)
@@ -46,6 +46,7 @@ class RunReader:
                 "--out of an xaipipe run"
             )
         self.fingerprint = fingerprint
+        self._datasets: dict[str, ds.Dataset] = {}
         method = METHODS[fingerprint["method"]]
         names = method.config.__dataclass_fields__
         self.config: Any = TypeAdapter(method.config).validate_python(
@@ -147,7 +148,7 @@ class RunReader:
         self, id_: str, area: float, *, restart: int | None = None, round: int = 0
     ) -> MaskArray:
         """The 8-bit mask in the table, (height, width) uint8, 255 = keep."""
-        restart = self._restart(id_, restart, round)
+        restart = self._restart(self.rows("explanations", id_), id_, restart, round)
         for row in self.rows("masks", id_):
             if (row["restart"], row["round"], row["area"]) == (restart, round, area):
                 return np.array(Image.open(io.BytesIO(row["mask"]["bytes"])))
@@ -181,16 +182,15 @@ class RunReader:
 
     def _chain(self, id_: str, restart: int | None, round_: int) -> list[torch.Tensor]:
         """Parameters of the rounds 0..round_ of one restart."""
-        restart = self._restart(id_, restart, round_)
-        rows = [r for r in self.rows("explanations", id_) if r["restart"] == restart]
-        return [
-            torch.frombuffer(bytearray(r["parameters"]), dtype=torch.float16)
-            for r in rows[: round_ + 1]
-        ]
+        rows = self.rows("explanations", id_)
+        restart = self._restart(rows, id_, restart, round_)
+        chain = [r["parameters"] for r in rows if r["restart"] == restart and r["round"] <= round_]
+        return [torch.frombuffer(bytearray(data), dtype=torch.float16) for data in chain]
 
-    def _restart(self, id_: str, restart: int | None, round_: int) -> int:
-        rows = [r for r in self.rows("explanations", id_) if r["round"] == round_]
-        for row in rows:
+    def _restart(
+        self, rows: list[dict[str, Any]], id_: str, restart: int | None, round_: int
+    ) -> int:
+        for row in (r for r in rows if r["round"] == round_):
             if row["best"] if restart is None else row["restart"] == restart:
                 return int(row["restart"])
         raise RequestError(
@@ -210,6 +210,11 @@ class RunReader:
         return whole
 
     def _dataset(self, table: str) -> ds.Dataset:
+        if table not in self._datasets:
+            self._datasets[table] = self._open(table)
+        return self._datasets[table]
+
+    def _open(self, table: str) -> ds.Dataset:
         names = self.folder.table_files(table)
         if not names:
             return ds.dataset(schemas({})[table].empty_table())

@@ -100,6 +100,16 @@ def test_wrong_requests(runs, xaipipe, tmp_path):
         assert code == 2 and message in text
 
 
+def test_a_judge_that_sees_other_inputs_is_refused(runs, xaipipe, tmp_path, monkeypatch):
+    (tmp_path / "other_scale.py").write_text(
+        "from pipeline.shapes import load_shapes\n"
+        "def make():\n    return load_shapes()\n"  # with the usual ImageNet mean and std
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code, text = xaipipe("evaluate", runs / "ours", "--judge", "python:other_scale:make")
+    assert code == 2 and "both must see the same input" in text
+
+
 def test_a_class_outside_the_objects_set_has_no_localisation(runs, xaipipe, tmp_path):
     source = (runs / "data" / "manifest.csv").read_text().splitlines()
     lines = [source[0] + ",target_set"] + [
