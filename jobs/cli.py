@@ -13,6 +13,7 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from jobs.compare import compare
 from jobs.demo import demo
 from jobs.evaluate import evaluate
 from jobs.manifest import manifest
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (run, plan, submit, status, show, evaluate, manifest, demo):
+for command in (run, plan, submit, status, show, compare, evaluate, manifest, demo):
     app.command()(command)
 
 

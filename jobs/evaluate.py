@@ -14,7 +14,14 @@ from rich.table import Table
 import pipeline
 from pipeline import RequestError
 from pipeline.classifiers import load_classifier
-from pipeline.evaluation import Evaluation, classifier_of, difference, interval, write_metrics
+from pipeline.evaluation import (
+    Evaluation,
+    classifier_of,
+    difference,
+    interval,
+    is_repeat,
+    write_metrics,
+)
 
 SHOWN = {  # metric -> what a reader should know about it
     "kept": "score with the hard mask kept, the rest blurred; below: first run minus others",
@@ -38,6 +45,7 @@ SHOWN = {  # metric -> what a reader should know about it
     "nestedness_unseen": "the same over areas trained on and not",
     "path_ratio": "1 if no pixel ever decreases as the area grows, stored areas",
     "path_ratio_unseen": "the same over areas trained on and not",
+    "seed_iou": "IoU of the best restarts of runs with different seeds (--repeat)",
     "restart_iou": "IoU of the hard masks of different restarts",
     "round_overlap": "overlap of the soft masks of different rounds",
 }
@@ -50,6 +58,10 @@ def evaluate(
     against: Annotated[
         list[str] | None,
         typer.Option(help="The --out of another run on the same images; repeatable."),
+    ] = None,
+    repeat: Annotated[
+        list[str] | None,
+        typer.Option(help="The --out of one of these runs done again with another --seed."),
     ] = None,
     to: Annotated[
         str | None,
@@ -70,9 +82,10 @@ def evaluate(
     intervals over images. Localisation needs a column `mask` or `bbox` in the manifest.
     """
     console = Console()
-    readers = {name: pipeline.read(u) for name, u in _names([uri, *(against or [])]).items()}
-    evaluations = _evaluations(readers, weights, judge, judge_weights)
-    ids = common_ids(list(readers.values()))[:limit]
+    readers = {name: pipeline.read(u) for name, u in run_names([uri, *(against or [])]).items()}
+    repeats = [pipeline.read(u) for u in repeat or []]
+    evaluations = _evaluations(readers, repeats, weights, judge, judge_weights)
+    ids = common_ids([*readers.values(), *repeats])[:limit]
     rows: list[dict[str, Any]] = []
     for id_ in track(ids, "measuring", console=console, disable=not console.is_terminal):
         for evaluation in evaluations:
@@ -83,7 +96,7 @@ def evaluate(
     console.print(f"all values: {target}", highlight=False, soft_wrap=True)
 
 
-def _names(uris: list[str]) -> dict[str, str]:
+def run_names(uris: list[str]) -> dict[str, str]:
     """Short names of runs: the last part of their URI, the whole where that is not unique."""
     short = [PurePosixPath(u.rstrip("/")).name for u in uris]
     return {s if short.count(s) == 1 else u: u for s, u in zip(short, uris, strict=True)}
@@ -91,15 +104,28 @@ def _names(uris: list[str]) -> dict[str, str]:
 
 def _evaluations(
     readers: dict[str, pipeline.RunReader],
+    repeats: list[pipeline.RunReader],
     weights: str | None,
     judge: str | None,
     judge_weights: str | None,
 ) -> list[Evaluation]:
     if judge is None and judge_weights is not None:
         raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
+    for again in repeats:
+        if not any(is_repeat(reader, again) for reader in readers.values()):
+            raise RequestError(
+                f"--repeat {again.store.uri}: differs from every run named here in more than its "
+                "seed, or not even in that"
+            )
     other = load_classifier(judge, weights=judge_weights) if judge is not None else None
     return [
-        Evaluation(name, reader, classifier_of(reader, weights), other)
+        Evaluation(
+            name,
+            reader,
+            classifier_of(reader, weights),
+            other,
+            [again for again in repeats if is_repeat(reader, again)],
+        )
         for name, reader in readers.items()
     ]
 

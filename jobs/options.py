@@ -63,6 +63,10 @@ def _job_options(
         str | None,
         _option("A running Ray cluster (auto, HOST:PORT); default: one on this machine.", HOW),
     ] = None,
+    precision: Annotated[
+        str | None,
+        _option("Of the classifier: fp32 (default on a CPU) or bf16 (default on a GPU).", HOW),
+    ] = None,
     batch: Annotated[
         int | None, _option("Images that a GPU worker optimises together.", HOW)
     ] = None,

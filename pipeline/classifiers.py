@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from pipeline import shapes
 from pipeline.errors import RequestError
+from pipeline.frozen import PRECISION, Frozen, Precision
 from pipeline.images import Preprocess
 from pipeline.weights import load_state, read_state_dict, weights_digest
 
@@ -31,19 +32,22 @@ from pipeline.weights import load_state, read_state_dict, weights_digest
 class Classifier:
     """A frozen classifier.
 
-    classify    images (M, 3, crop, crop), normalised -> logits (M, K) float32; differentiable
-    module      what classify calls, for methods that look inside
+    module      images (M, 3, crop, crop), normalised -> logits (M, K) float32; differentiable
     classes     names of the K classes
     digest      hex hash of the weights: part of a run's fingerprint
     """
 
     spec: str
-    classify: Callable[[Tensor], Tensor]
-    module: nn.Module
+    module: Frozen
     preprocess: Preprocess
     classes: tuple[str, ...]
     digest: str
     device: torch.device
+
+    def classify(self, image_MCHW: Tensor) -> Tensor:
+        """Logits of images; what methods call that do not look inside the module."""
+        logits: Tensor = self.module(image_MCHW)
+        return logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,17 @@ class _Loaded:
 
 
 def load_classifier(
-    spec: str, *, weights: str | None = None, preprocess: str | None = None, device: str = "cpu"
+    spec: str,
+    *,
+    weights: str | None = None,
+    preprocess: str | None = None,
+    device: str = "cpu",
+    precision: Precision | None = None,
 ) -> Classifier:
-    """Load, freeze and try a classifier; RequestError says what is wrong with the request."""
+    """Load, freeze and try a classifier; RequestError says what is wrong with the request.
+
+    precision  None: fp32 on a CPU, bf16 on a GPU
+    """
     kind, _, name = spec.partition(":")
     if kind not in _LOADERS or not name:
         raise RequestError(
@@ -65,45 +77,22 @@ def load_classifier(
         )
     loaded = _LOADERS[kind](name, weights)
     fields = loaded.preprocess.override(preprocess) if preprocess else loaded.preprocess
-    module = _freeze(loaded.module, torch.device(device))
-    classify = _Frozen(module, torch.device(device))
+    digest = weights_digest(loaded.module)
+    place = torch.device(device)
+    precision = precision or PRECISION[place.type]
+    frozen = Frozen(loaded.module, fields.crop, place, precision)
     classes = loaded.classes
-    count = _count_classes(spec, classify, fields, torch.device(device))
+    count = _count_classes(spec, frozen, fields, place)
     if classes is None or len(classes) != count:
         classes = tuple(str(k) for k in range(count))
     return Classifier(
         spec=spec,
-        classify=classify,
-        module=module,
+        module=frozen,
         preprocess=fields,
         classes=classes,
-        digest=weights_digest(module),
-        device=torch.device(device),
+        digest=digest,
+        device=place,
     )
-
-
-class _Frozen:
-    """Calls the module; on a GPU in bfloat16 autocast, always returning float32 logits."""
-
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
-        self.module = module
-        self.autocast = device.type == "cuda"
-
-    def __call__(self, image_MCHW: Tensor) -> Tensor:
-        image_MCHW = image_MCHW.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.autocast):
-            logits: Tensor = self.module(image_MCHW)
-        return logits.float()
-
-
-def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
-    module = module.to(device)
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-    if not isinstance(module, torch.fx.GraphModule):  # exported programs have no training mode
-        module.eval()
-        module = module.to(memory_format=torch.channels_last)
-    return module
 
 
 def _count_classes(

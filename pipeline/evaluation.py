@@ -74,13 +74,20 @@ class _Masks:
 class Evaluation:
     """Measures one run.
 
-    judge  a second classifier, with the same classes, that the masks were not optimised for
+    judge    a second classifier, with the same classes, that the masks were not optimised for
+    repeats  runs that differ from this one in their seed alone, on the same images
     """
 
     def __init__(
-        self, name: str, reader: RunReader, classifier: Classifier, judge: Classifier | None
+        self,
+        name: str,
+        reader: RunReader,
+        classifier: Classifier,
+        judge: Classifier | None,
+        repeats: Sequence[RunReader] = (),
     ) -> None:
         self.name, self.reader, self.classifier, self.judge = name, reader, classifier, judge
+        self.repeats = repeats
         if judge is not None and len(judge.classes) != len(classifier.classes):
             raise RequestError(
                 f"--judge {judge.spec}: has {len(judge.classes)} classes, the run's classifier "
@@ -98,7 +105,7 @@ class Evaluation:
         row = self.reader.image(id_)
         head = {"run": self.name, "method": self.reader.fingerprint["method"], "id": id_}
         head["target_name"] = row["target_name"]
-        chain = self._chain(id_)
+        chain = chain_masks(self.reader, id_)
         areas, values = chain[0].areas, self._values(row, chain)
         for metric, value in values.items():
             places: Sequence[float | None] = [None] if value.ndim == 0 else areas
@@ -109,6 +116,7 @@ class Evaluation:
     def _values(self, row: dict[str, Any], chain: list[_Masks]) -> Values:
         masks = chain[0]
         values = self._faithfulness(row, masks)
+        values |= self._stability(row["id"], masks)
         values |= self._behaviour(row["id"], masks)
         values |= _shape(masks)
         values |= self._several(row["id"], masks, chain)
@@ -177,9 +185,16 @@ class Evaluation:
             values |= {f"{name}_unseen": value for name, value in unseen.items()}
         return values
 
+    def _stability(self, id_: str, masks: _Masks) -> Values:
+        """IoU of the best restarts of this run and of its repeats."""
+        if not self.repeats:
+            return {}
+        others = [chain_masks(reader, id_)[0].hard for reader in self.repeats]
+        return {"seed_iou": metrics.pairwise_iou(torch.stack([masks.hard, *others]))}
+
     def _several(self, id_: str, masks: _Masks, chain: list[_Masks]) -> Values:
         restarts = [
-            self._masks(id_, e["restart"], 0)
+            stored_masks(self.reader, id_, e["restart"], 0)
             for e in self.reader.rows("explanations", id_)
             if e["round"] == 0
         ]
@@ -193,22 +208,21 @@ class Evaluation:
             values["round_coverage"] = metrics.union_coverage(soft)
         return values
 
-    def _chain(self, id_: str) -> list[_Masks]:
-        """Masks of the rounds of the restart that is the best in round 0."""
-        rows = self.reader.rows("explanations", id_)
-        (best,) = [e["restart"] for e in rows if e["round"] == 0 and e["best"]]
-        return [self._masks(id_, best, e["round"]) for e in rows if e["restart"] == best]
 
-    def _masks(self, id_: str, restart: int, round_: int) -> _Masks:
-        rows = [
-            m
-            for m in self.reader.rows("masks", id_)
-            if (m["restart"], m["round"]) == (restart, round_)
-        ]
-        areas = tuple(m["area"] for m in rows)
-        pictures = [np.array(Image.open(io.BytesIO(m["mask"]["bytes"]))) for m in rows]
-        soft = torch.stack([_float(picture) for picture in pictures])
-        return _Masks(areas, soft, metrics.top_area(soft, areas))
+def chain_masks(reader: RunReader, id_: str) -> list[_Masks]:
+    """Masks of the rounds of the restart that is the best in round 0."""
+    rows = reader.rows("explanations", id_)
+    (best,) = [e["restart"] for e in rows if e["round"] == 0 and e["best"]]
+    return [stored_masks(reader, id_, best, e["round"]) for e in rows if e["restart"] == best]
+
+
+def stored_masks(reader: RunReader, id_: str, restart: int, round_: int) -> _Masks:
+    """The masks as the table holds them."""
+    rows = [m for m in reader.rows("masks", id_) if (m["restart"], m["round"]) == (restart, round_)]
+    areas = tuple(m["area"] for m in rows)
+    pictures = [np.array(Image.open(io.BytesIO(m["mask"]["bytes"]))) for m in rows]
+    soft = torch.stack([_float(picture) for picture in pictures])
+    return _Masks(areas, soft, metrics.top_area(soft, areas))
 
 
 def _scale(classifier: Classifier) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -255,6 +269,12 @@ def _localisation(masks: _Masks, truth: Tensor, counted: Tensor) -> Values:
         "chance": metrics.chance(truth_NHW),
     }
     return {name: value[0] for name, value in values.items()}
+
+
+def is_repeat(reader: RunReader, other: RunReader) -> bool:
+    """Whether two runs differ in their seed alone."""
+    one, two = reader.fingerprint, other.fingerprint
+    return one["seed"] != two["seed"] and {**one, "seed": 0} == {**two, "seed": 0}
 
 
 def interval(of_images: Mapping[str, float]) -> metrics.Interval:

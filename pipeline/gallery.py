@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class Gallery:
     def pictures(self, areas: Sequence[float] | None = None) -> Iterator[Picture]:
         """Ordered by round, restart and area; areas that a round has no room for are left out."""
         id_ = self.row["id"]
-        scores = {(m["restart"], m["round"], m["area"]): m for m in self.reader.rows("masks", id_)}
+        scores = self._measured()
         chosen = tuple(areas or self.reader.config.areas)
         for e in sorted(
             self.reader.rows("explanations", id_), key=lambda e: (e["round"], e["restart"])
@@ -60,7 +60,7 @@ class Gallery:
                     e["round"],
                     area,
                     _caption(area, measured),
-                    self._draw(e["restart"], e["round"], area),
+                    self.draw(area, restart=e["restart"], round_=e["round"]),
                 )
 
     def sheet(self, pictures: Sequence[Picture]) -> Image.Image:
@@ -70,9 +70,19 @@ class Gallery:
             name = f"round {p.round}, restart {p.restart}"
             row = rows.setdefault((p.round, p.restart), [(self.original, name)])
             row.append((p.image, p.caption))
-        return sheet(list(rows.values()), self._title())
+        return sheet(list(rows.values()), self.title())
 
-    def _draw(self, restart: int, round_: int, area: float) -> Image.Image:
+    def best(self, area: float) -> Picture:
+        """The mask of round 0 of the restart that is the best there."""
+        for e in self.reader.rows("explanations", self.row["id"]):
+            if e["round"] == 0 and e["best"]:
+                measured = self._measured().get((e["restart"], 0, area))
+                picture = self.draw(area, restart=e["restart"])
+                return Picture(e["restart"], 0, area, _caption(area, measured), picture)
+        raise RequestError(f"{self.row['id']}: no explanation in {self.reader.store.uri}")
+
+    def draw(self, area: float, *, restart: int, round_: int = 0) -> Image.Image:
+        """The image behind one mask."""
         left, top, right, bottom = self._crop()
         mask = self.reader.mask(
             self.row["id"], area, restart=restart, round=round_, size=(bottom - top, right - left)
@@ -80,6 +90,10 @@ class Gallery:
         whole: MaskArray = np.zeros((self.original.height, self.original.width), np.uint8)
         whole[top:bottom, left:right] = mask
         return overlay(self.original, whole, round_=round_, boxes=self._boxes())
+
+    def _measured(self) -> dict[tuple[int, int, float], dict[str, Any]]:
+        masks = self.reader.rows("masks", self.row["id"])
+        return {(m["restart"], m["round"], m["area"]): m for m in masks}
 
     def _crop(self) -> tuple[int, int, int, int]:
         box = {side: value * self.scale for side, value in self.row["crop"].items()}
@@ -92,7 +106,8 @@ class Gallery:
         boxes: list[Any] = parse_boxes(self.row.get("bbox") or "")
         return [tuple(self.scale * side for side in box) for box in boxes]
 
-    def _title(self) -> str:
+    def title(self) -> str:
+        """Id, class explained and its score; the predicted class where it is another."""
         row = self.row
         title = f"{row['id']}: {row['target_name']} {row['score']:.2f}"
         if row["predicted"] != row["target"]:
@@ -105,3 +120,19 @@ def _caption(area: float, measured: dict[str, Any] | None) -> str:
         return f"area {area:g}"
     kept, removed = measured["score_kept"], measured["score_removed"]
     return f"area {area:g} · kept {kept:.2f} · removed {removed:.2f}"
+
+
+def comparison(
+    readers: Mapping[str, RunReader], ids: Sequence[str], area: float, *, tile: int = 240
+) -> Image.Image:
+    """Runs as columns, images as rows: best masks of one area, with the scores stored for them."""
+    rows = []
+    for id_ in ids:
+        galleries = {name: Gallery(reader, id_) for name, reader in readers.items()}
+        first = next(iter(galleries.values()))
+        row = [(first.original, f"{first.row['target_name']} {first.row['score']:.2f}")]
+        for name, gallery in galleries.items():
+            best = gallery.best(area)
+            row.append((best.image, f"{name}: {best.caption.partition(' · ')[2]}"))
+        rows.append(row)
+    return sheet(rows, f"area {area:g} · {', '.join(readers)}", tile=tile)

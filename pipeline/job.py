@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from inr_core import METHODS, PRESETS
 from pipeline.errors import RequestError
+from pipeline.frozen import Precision
 
 EXAMPLE = "torchvision:resnet50"
 
@@ -42,6 +43,7 @@ class Job(BaseModel):
     gpus: Annotated[int, Field(ge=0)] | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
     address: str | None = None
+    precision: Precision | None = None
     batch: Annotated[int, Field(ge=1)] | None = None
     microbatch: Annotated[int, Field(ge=1)] | None = None
     shard_size: Annotated[int, Field(ge=1)] | None = None

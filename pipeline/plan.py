@@ -18,6 +18,7 @@ from pipeline.classifiers import Classifier, load_classifier
 from pipeline.columns import coerce, reconcile
 from pipeline.commits import RunFolder
 from pipeline.errors import ImageError, RequestError
+from pipeline.frozen import PRECISION, Precision
 from pipeline.images import read_image
 from pipeline.job import Job
 from pipeline.manifest import ImageRef, Manifest
@@ -80,6 +81,7 @@ class Request:
         self.device, self.workers = _where(job)
         self.store = None if job.out is None else Store(job.out)
         self.folder = None if self.store is None else RunFolder(self.store)
+        self.precision = job.precision or PRECISION[self.device]
         self.classifier = load_classifier(job.model, weights=job.weights, preprocess=job.preprocess)
         _check_method(job, self.classifier)
         self.manifest = Manifest(
@@ -95,7 +97,7 @@ class Request:
         if self.folder is not None and not job.overwrite:
             stored = self.folder.fingerprint()
         self.columns = reconcile(found.extra_types, stored)
-        self.fingerprint = fingerprint(job, self.classifier, self.columns)
+        self.fingerprint = fingerprint(job, self.classifier, self.columns, self.precision)
         if self.folder is not None and stored is not None:
             self.folder.check(self.fingerprint)
 
@@ -144,6 +146,7 @@ class Request:
             weights=job.weights,
             preprocess=job.preprocess,
             device=self.device,
+            precision=self.precision,
             method=job.method,
             config=job.config,
             seed=job.seed,
@@ -161,7 +164,7 @@ class Request:
 
 
 def fingerprint(
-    job: Job, classifier: Classifier, columns: dict[str, pa.DataType]
+    job: Job, classifier: Classifier, columns: dict[str, pa.DataType], precision: Precision
 ) -> dict[str, Any]:
     """What decides the tables: a run with another fingerprint needs another output."""
     return {
@@ -170,6 +173,7 @@ def fingerprint(
         "model": job.model,
         "weights": classifier.digest,
         "preprocess": dataclasses.asdict(classifier.preprocess),
+        "precision": precision,
         "baseline": _image_digest(job.baseline),
         "seed": job.seed,
         "columns": [[name, str(type_)] for name, type_ in columns.items()],

@@ -16,6 +16,7 @@ from inr_core import METHODS, AnyConfig, MicroBatch
 from pipeline.classifiers import load_classifier
 from pipeline.commits import TABLES, Commit, shard_name
 from pipeline.errors import ImageError
+from pipeline.frozen import Precision
 from pipeline.images import LoadedImage, load_image, prefetch
 from pipeline.manifest import ImageRef
 from pipeline.records import Row, explanation_row, failure_row, image_row, mask_rows
@@ -38,6 +39,7 @@ class WorkerSpec:
     weights: str | None
     preprocess: str | None
     device: str
+    precision: Precision
     method: str
     config: AnyConfig
     seed: int
@@ -108,7 +110,11 @@ class ShardWorker:
         self.spec = spec
         self.name = name or socket.gethostname()
         self.classifier = load_classifier(
-            spec.model, weights=spec.weights, preprocess=spec.preprocess, device=spec.device
+            spec.model,
+            weights=spec.weights,
+            preprocess=spec.preprocess,
+            device=spec.device,
+            precision=spec.precision,
         )
         self.microbatch = MicroBatch(spec.microbatch)
         self.baseline = self._load_baseline()

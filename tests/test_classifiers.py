@@ -47,7 +47,7 @@ def test_the_input_gradient_flows_and_the_weights_are_frozen(mobilenet):
     image = torch.randn(1, 3, 224, 224, requires_grad=True)
     found.classify(image).sum().backward()
     assert image.grad is not None and image.grad.abs().sum() > 0
-    assert not any(p.requires_grad for p in found.classify.module.parameters())
+    assert not any(p.requires_grad for p in found.module.parameters())
 
 
 def test_another_number_of_classes_follows_from_the_weights(tmp_path):

@@ -28,6 +28,7 @@ def runs(tmp_path_factory):
         "ours": {"restarts": 2, "rounds": 2, "round_score": 0.0, "steps": 4},
         "centre": {"method": "centre"},
         "few": {"method": "centre", "limit": 1},
+        "again": {"restarts": 2, "rounds": 2, "round_score": 0.0, "steps": 4, "seed": 5},
     }.items():
         job = load_job(None, {**common, "out": str(folder / name), **own})
         pipeline.run(Request(job), lambda p: None)
@@ -90,11 +91,36 @@ def test_runs_are_compared_on_the_images_that_all_explained(runs, xaipipe, tmp_p
     assert len({key[1] for key in values(target)}) == 1
 
 
+def test_stability_is_the_agreement_with_a_repeat(runs, xaipipe, tmp_path):
+    target = tmp_path / "again.parquet"
+    arguments = [runs / "ours", "--against", runs / "centre", "--repeat", runs / "again"]
+    code, text = xaipipe("evaluate", *arguments, "--to", target)
+    assert code == 0 and "seed_iou" in text, text
+    found = values(target)
+    readers = [pipeline.read(str(runs / name)) for name in ("ours", "again")]
+    for id_ in readers[0].ids(3):
+        for area in AREAS:
+            one, two = (top(reader.stored_mask(id_, area), area) for reader in readers)
+            wanted = (one & two).sum() / (one | two).sum()
+            assert found["ours", id_, "seed_iou", area] == pytest.approx(wanted, abs=0.01)
+            assert ("centre", id_, "seed_iou", area) not in found
+
+
+def top(mask, area):
+    """The brightest floor(a H W) pixels; of equal ones those that come first."""
+    order = np.argsort(-mask.astype(int), axis=None, kind="stable")
+    chosen = np.zeros(mask.size, bool)
+    chosen[order[: int(area * mask.size)]] = True
+    return chosen.reshape(mask.shape)
+
+
 def test_wrong_requests(runs, xaipipe, tmp_path):
     for arguments, message in (
         ([tmp_path], "no run here"),
         ([runs / "ours", "--judge-weights", "w.pth"], "name the classifier too"),
         ([runs / "ours", "--judge", "builtin:animals"], "builtin:shapes"),
+        ([runs / "ours", "--repeat", runs / "centre"], "differs from every run"),
+        ([runs / "ours", "--repeat", runs / "ours"], "differs from every run"),
     ):
         code, text = xaipipe("evaluate", *arguments)
         assert code == 2 and message in text
