@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, fill [0, 1) evenly at every length
 BISECTIONS = 40  # halves the bracket to below float32 resolution; float64 rendering reaches 1e-11
 
 
@@ -86,3 +87,13 @@ def stratified_areas(uniform: Tensor, low: float, high: float) -> Tensor:
     position = (strata + uniform) / count
     ends = torch.logit(torch.tensor([low, high], dtype=torch.float64)).tolist()
     return torch.sigmoid(ends[0] + position * (ends[1] - ends[0]))
+
+
+def area_sequence(steps: int, count: int, low: float, high: float) -> Tensor:
+    """Areas to train on, (S, A) in [low, high]: evenly spread in logit(area) over any few steps.
+
+    A Kronecker sequence, one area per stratum and step; nothing is random.
+    """
+    step_S = torch.arange(steps, dtype=torch.float64)[:, None]
+    shift_A = torch.arange(count, dtype=torch.float64) / count
+    return stratified_areas((GOLDEN * step_S + shift_A) % 1, low, high).float()

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from inr_core.area import check_areas
+from inr_core.area import area_sequence, check_areas
 from inr_core.explanation import Explanation
 from inr_core.faithfulness import mask_scores, minimal_area
 from inr_core.mask import MaskConfig, render
 from inr_core.microbatch import MicroBatch
 from inr_core.objective import ObjectiveConfig, final_objective
-from inr_core.optimise import Classify, OptimiseConfig, Scene, draw_areas, optimise
+from inr_core.optimise import Classify, OptimiseConfig, Scene, draw_levels, optimise
 from inr_core.perturbation import PerturbationConfig, baselines
 from inr_core.seeds import stable_seed
 from inr_core.siren import init_parameters
@@ -175,7 +175,6 @@ def _optimised(
         theta_NK[firsts] = fitted_start(
             theta_NK[firsts],
             previous_NJK[firsts],
-            [seeds[n] for n in firsts],
             (low, high),
             scene.of(firsts),
             classify,
@@ -184,12 +183,12 @@ def _optimised(
             microbatch,
         )
     levels = scene.baseline_NLCHW.shape[1]
-    area_SNA, level_SNA = draw_areas(seeds, levels, config.optimise, low, high)
+    steps, count = config.optimise.steps, config.optimise.areas_per_step
     theta_NK, _ = optimise(
         theta_NK,
         previous_NJK,
-        area_SNA.to(device),
-        level_SNA.to(device),
+        area_sequence(steps, count, low, high).to(device),
+        draw_levels(seeds, levels, steps, count).to(device),
         scene,
         classify,
         config.mask,

@@ -9,13 +9,13 @@ Shapes: N networks, S steps, A areas a step, P coarse cells, K parameters, J ear
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from inr_core.area import stratified_areas, vecsort_penalty
+from inr_core.area import vecsort_penalty
 from inr_core.mask import Canvas, MaskConfig, coarse_mask, occupied
 from inr_core.microbatch import MicroBatch
 from inr_core.objective import ObjectiveConfig, log_kept, log_removed, perimeter_ratio
@@ -29,7 +29,7 @@ class OptimiseConfig:
     """Steps and rates.
 
     steps              updates of each network
-    areas_per_step     masks drawn for each network and step, one per stratum
+    areas_per_step     masks of each network and step, their areas evenly spread (`area_sequence`)
     learning_rate      of Adam, after `warmup` steps of linear rise, with cosine decay
     temperature_start  width of the sigmoid at the first step; falls geometrically to the mask's
     smallest_area      areas trained on lie between this one and `largest_area`, widened to the
@@ -97,26 +97,19 @@ class Scene:
         return perturb(image, baseline, mask_NAHW, level_NA, pyramid=self.pyramid).flatten(0, 1)
 
 
-def draw_areas(
-    seeds: list[int], levels: int, config: OptimiseConfig, low: float, high: float
-) -> tuple[Tensor, Tensor]:
-    """All random choices of a run, from each network's own seed.
-
-    Returns areas (S, N, A) in [low, high] and baseline indices (S, N, A) in 0..levels-1.
-    """
-    shape = (config.steps, config.areas_per_step)
-    areas, level = [], []
+def draw_levels(seeds: Sequence[int], levels: int, steps: int, areas: int) -> Tensor:
+    """Which baseline each mask of each step meets, (S, N, A) in 0..levels-1, by network's seed."""
+    drawn = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed ^ 1)  # not the stream of the weights
-        areas.append(stratified_areas(torch.rand(shape, generator=generator), low, high))
-        level.append(torch.randint(levels, shape, generator=generator))
-    return torch.stack(areas, 1), torch.stack(level, 1)
+        drawn.append(torch.randint(levels, (steps, areas), generator=generator))
+    return torch.stack(drawn, 1)
 
 
 def optimise(
     theta_NK: Tensor,
     previous_NJK: Tensor,
-    area_SNA: Tensor,
+    area_SA: Tensor,
     level_SNA: Tensor,
     scene: Scene,
     classify: Classify,
@@ -134,7 +127,7 @@ def optimise(
     for step in range(config.steps):
         adam.param_groups[0]["lr"] = config.rate(step)
         temperature = config.temperature(step, mask_config.temperature)
-        area_NA = area_SNA[step]
+        area_NA = area_SA[step].expand(len(theta), -1)
         with torch.no_grad():
             taken = occupied(previous_NJK, area_NA, canvas, mask_config)
         mask_NAP = coarse_mask(theta, area_NA, taken, canvas, mask_config, temperature)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inr_core.area import stratified_areas
+from inr_core.area import area_sequence, stratified_areas
 from inr_core.mask import Canvas, MaskConfig, occupied, standardise
 from inr_core.microbatch import MicroBatch
 from inr_core.objective import log_kept
@@ -53,7 +53,6 @@ class StartConfig:
 def fitted_start(
     theta_NK: Tensor,
     previous_NJK: Tensor,
-    seeds: list[int],
     areas: tuple[float, float],
     scene: Scene,
     classify: Classify,
@@ -79,7 +78,7 @@ def fitted_start(
     map_N1P = functional.interpolate(smooth, canvas.cells, mode="area").flatten(2)
     weight_N1P = canvas.weight_P * free_N1P
     target_N1P = standardise(map_N1P, weight_N1P)
-    return _fit(theta_NK, target_N1P, weight_N1P, seeds, areas, canvas, mask, start.fit_steps)
+    return _fit(theta_NK, target_N1P, weight_N1P, areas, canvas, mask, start.fit_steps)
 
 
 def path_gradients(
@@ -109,29 +108,21 @@ def _fit(
     theta_NK: Tensor,
     target_N1P: Tensor,
     weight_N1P: Tensor,
-    seeds: list[int],
     areas: tuple[float, float],
     canvas: Canvas,
     mask: MaskConfig,
     steps: int,
 ) -> Tensor:
-    """Least squares between the standardised field, at random areas, and the target."""
+    """Least squares between the standardised field, at areas all over, and the target."""
     theta = theta_NK.clone().requires_grad_()
     adam = torch.optim.Adam([theta])
-    area_SNA = _fit_areas(seeds, areas, steps).to(theta_NK)
+    area_SA = area_sequence(steps, FIT_AREAS, *areas).to(theta_NK)
     for step in range(steps):
         adam.param_groups[0]["lr"] = FIT_RATE * (1 + math.cos(math.pi * step / steps)) / 2
-        field = siren(theta, canvas.coords_P2, area_SNA[step], mask.network)
+        area_NA = area_SA[step].expand(len(theta), -1)
+        field = siren(theta, canvas.coords_P2, area_NA, mask.network)
         error = (standardise(field, weight_N1P.expand_as(field)) - target_N1P).square()
         adam.zero_grad()
         torch.autograd.backward((weight_N1P * error).sum())
         adam.step()
     return theta.detach()
-
-
-def _fit_areas(seeds: list[int], areas: tuple[float, float], steps: int) -> Tensor:
-    draws = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed ^ 2)  # neither of the other two streams
-        draws.append(stratified_areas(torch.rand(steps, FIT_AREAS, generator=generator), *areas))
-    return torch.stack(draws, 1)

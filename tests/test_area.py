@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from inr_core.area import stratified_areas, threshold, vecsort_penalty
+from inr_core.area import area_sequence, stratified_areas, threshold, vecsort_penalty
 
 GENERATOR = torch.Generator().manual_seed(3)
 
@@ -68,3 +68,14 @@ def test_one_area_falls_into_every_stratum():
     for stratum in range(4):
         assert (areas[:, stratum] >= edges[stratum] - 1e-12).all()
         assert (areas[:, stratum] <= edges[stratum + 1] + 1e-12).all()
+
+
+@pytest.mark.parametrize("steps", [7, 30, 100])
+def test_the_sequence_of_areas_is_even_in_its_logit(steps):
+    areas = area_sequence(steps, 2, 0.03, 0.45)
+    assert areas.shape == (steps, 2)
+    low, high = torch.logit(torch.tensor([0.03, 0.45])).tolist()
+    place = ((torch.logit(areas) - low) / (high - low)).flatten().sort().values
+    even = (torch.arange(2 * steps) + 0.5) / (2 * steps)
+    assert (place - even).abs().max() < 1.5 / steps  # random draws differ by about 1 / sqrt(steps)
+    assert (areas[:, 0] < areas[:, 1]).all()

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from inr_core.area import area_sequence
 from inr_core.mask import Canvas, MaskConfig, coarse_mask
 from inr_core.microbatch import MicroBatch
 from inr_core.objective import ObjectiveConfig, log_kept, log_removed, perimeter_ratio
-from inr_core.optimise import OptimiseConfig, Scene, draw_areas, optimise
+from inr_core.optimise import OptimiseConfig, Scene, draw_levels, optimise
 from inr_core.perturbation import PerturbationConfig, baselines
 from inr_core.siren import SirenConfig, init_parameters
 
@@ -38,8 +39,8 @@ def scene_of(count, pyramid=False):
 
 def start(count):
     theta = torch.stack([init_parameters(seed, NETWORK) for seed in range(count)]).double()
-    areas, levels = draw_areas(list(range(count)), 2, STEPS, 0.05, 0.4)
-    return theta, areas.double(), levels
+    areas = area_sequence(STEPS.steps, STEPS.areas_per_step, 0.05, 0.4).double()
+    return theta, areas, draw_levels(range(count), 2, STEPS.steps, STEPS.areas_per_step)
 
 
 def plain_loop(n, theta_NK, areas, levels, scene, classify, mask, objective):
@@ -52,7 +53,7 @@ def plain_loop(n, theta_NK, areas, levels, scene, classify, mask, objective):
         adam.param_groups[0]["lr"] = STEPS.rate(step)
         loss = 0.0
         for a in range(STEPS.areas_per_step):
-            area = areas[step, n, a].view(1, 1)
+            area = areas[step, a].view(1, 1)
             free = area.new_zeros(1, 1, len(canvas.weight_P))
             temperature = STEPS.temperature(step, mask.temperature)
             coarse = coarse_mask(theta, area, free, canvas, mask, temperature)
@@ -102,7 +103,7 @@ def test_the_objective_rises():
     scene, classify = scene_of(2), tiny_classifier()
     config = OptimiseConfig(steps=40, areas_per_step=2)
     theta = torch.stack([init_parameters(seed, NETWORK) for seed in range(2)]).double()
-    areas, levels = draw_areas([0, 1], 1, config, 0.1, 0.4)
+    areas, levels = area_sequence(40, 2, 0.1, 0.4), draw_levels([0, 1], 1, 40, 2)
     mask = MaskConfig(network=NETWORK, stride=2)
     _, history = optimise(
         theta,
@@ -120,10 +121,9 @@ def test_the_objective_rises():
 
 
 def test_random_choices_come_from_the_networks_own_seed():
-    areas, levels = draw_areas([5, 6, 7], 3, STEPS, 0.05, 0.4)
-    alone, alone_levels = draw_areas([6], 3, STEPS, 0.05, 0.4)
-    assert torch.equal(areas[:, 1:2], alone)
-    assert torch.equal(levels[:, 1:2], alone_levels)
+    levels, alone = draw_levels([5, 6, 7], 3, 4, 2), draw_levels([6], 3, 4, 2)
+    assert levels.shape == (4, 3, 2)
+    assert torch.equal(levels[:, 1:2], alone)
     assert set(levels.flatten().tolist()) <= {0, 1, 2}
 
 

@@ -71,7 +71,6 @@ def start(previous=None, count=1, **changes):
     return fitted_start(
         theta,
         previous,
-        list(range(count)),
         (0.02, 0.5),
         scene_of(count),
         logits_of,

@@ -8,14 +8,14 @@ Shapes: B images, A areas, P coarse cells, S steps, H, W.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from inr_core.mask import Canvas, exact_mask
 from inr_core.objective import ObjectiveConfig, perimeter_ratio
-from inr_core.optimise import OptimiseConfig, Scene, classifier_gradient, draw_areas
+from inr_core.optimise import OptimiseConfig, classifier_gradient, draw_levels
 from inr_core.peers.common import PeerConfig, Task
 
 
@@ -60,7 +60,10 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
     b, _, h, w = scene.image_NCHW.shape
     canvas = Canvas.of((h, w), config.stride, scene.image_NCHW)
     area_BA = scene.image_NCHW.new_tensor(config.areas).expand(b, -1)
-    level_SBA = _levels(task.seeds[chosen], scene, config)
+    levels = scene.baseline_NLCHW.shape[1]
+    level_SBA = draw_levels(
+        task.seeds[chosen], levels, config.optimise.steps, len(config.areas)
+    ).to(area_BA.device)
     objective = config.objective.for_rounds(1)
     field_BAP = area_BA.new_zeros(*area_BA.shape, len(canvas.weight_P), requires_grad=True)
     adam = torch.optim.Adam([field_BAP], lr=config.optimise.learning_rate)
@@ -77,15 +80,6 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
         torch.autograd.backward([mask_BAP, penalty], [-gradient_BAP, None])
         adam.step()
     return _final(field_BAP.detach(), area_BA, canvas, config).to(scene.image_NCHW)
-
-
-def _levels(seeds: tuple[int, ...], scene: Scene, config: PixelsConfig) -> Tensor:
-    """The baseline that each mask of a step meets, (S, B, A), from each image's own seed."""
-    drawing = replace(config.optimise, areas_per_step=len(config.areas))
-    levels = scene.baseline_NLCHW.shape[1]
-    low, high = config.optimise.smallest_area, config.optimise.largest_area
-    _, level_SBA = draw_areas(list(seeds), levels, drawing, low, high)
-    return level_SBA.to(scene.image_NCHW.device)
 
 
 def _final(field_BAP: Tensor, area_BA: Tensor, canvas: Canvas, config: PixelsConfig) -> Tensor:
