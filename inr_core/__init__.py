@@ -1,23 +1,25 @@
 """INR masks: pure tensor code. Tensors and configs in, tensors out; randomness is an argument."""
 
+from inr_core.area import vecsort_penalty
 from inr_core.explain import InrConfig, explain
 from inr_core.explanation import Explanation
 from inr_core.faithfulness import mask_scores, minimal_area, target_score
-from inr_core.mask import MaskConfig, render
+from inr_core.mask import Canvas, MaskConfig, exact_mask, render
 from inr_core.methods import METHODS, AnyConfig, Method
 from inr_core.microbatch import MicroBatch
-from inr_core.objective import ObjectiveConfig, log_kept, log_removed, perimeter_ratio
+from inr_core.objective import ObjectiveConfig, log_kept, log_removed, outline_per_area
 from inr_core.optimise import Classify, OptimiseConfig, Scene
 from inr_core.perturbation import PerturbationConfig, baselines, gaussian_blur, perturb
 from inr_core.presets import PRESETS
 from inr_core.seeds import stable_seed
-from inr_core.siren import SirenConfig
+from inr_core.siren import SirenConfig, siren
 from inr_core.start import StartConfig
 
 __all__ = [
     "METHODS",
     "PRESETS",
     "AnyConfig",
+    "Canvas",
     "Classify",
     "Explanation",
     "InrConfig",
@@ -31,15 +33,18 @@ __all__ = [
     "SirenConfig",
     "StartConfig",
     "baselines",
+    "exact_mask",
     "explain",
     "gaussian_blur",
     "log_kept",
     "log_removed",
     "mask_scores",
     "minimal_area",
-    "perimeter_ratio",
+    "outline_per_area",
     "perturb",
     "render",
+    "siren",
     "stable_seed",
     "target_score",
+    "vecsort_penalty",
 ]

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 Game = Literal["auto", "preservation", "deletion", "dual"]
 
@@ -24,20 +25,20 @@ class ObjectiveConfig:
                      several rounds, because deletion leaves no evidence for the next one
     deletion_weight  weight of the deletion reward in the dual game
     area_weight      weight of the vecsort penalty, where that is the area constraint
-    perimeter_weight weight of the perimeter, in perimeters of the disc of equal area
+    outline_weight   weight of the outline's length per area (`outline_per_area`): larger = rounder
     """
 
     game: Game = "auto"
     deletion_weight: float = 1.0
     area_weight: float = 30.0
-    perimeter_weight: float = 0.3
+    outline_weight: float = 0.6
 
     def __post_init__(self) -> None:
         if self.game not in ("auto", "preservation", "deletion", "dual"):
             raise ValueError(
                 f"game must be auto, preservation, deletion or dual, got {self.game!r}"
             )
-        weights = (self.deletion_weight, self.area_weight, self.perimeter_weight)
+        weights = (self.deletion_weight, self.area_weight, self.outline_weight)
         if min(weights) < 0:
             raise ValueError(f"the weights of the objective must not be negative, got {weights}")
 
@@ -69,17 +70,19 @@ def log_removed(logits_MK: Tensor, target_M: Tensor) -> Tensor:
     return others.logsumexp(1) - logits_MK.logsumexp(1)
 
 
-def perimeter_ratio(mask_NAhw: Tensor, area_NA: Tensor) -> Tensor:
-    """Total variation over the perimeter of the disc of equal area, (N, A); 1 for the disc.
+def outline_per_area(mask_NAhw: Tensor, area_NA: Tensor) -> Tensor:
+    """Total variation over the area, (N, A); 1 for a disc as large as the image.
 
-    The border of the image does not count.
+    A disc of area a has 1 / sqrt(a). Beyond the border of the image the mask is 0, so that a mask
+    gains nothing by leaning on it.
     """
     h, w = mask_NAhw.shape[-2:]
+    mask_NAhw = functional.pad(mask_NAhw, (1, 1, 1, 1))
     down = mask_NAhw[..., 1:, :-1] - mask_NAhw[..., :-1, :-1]
     right = mask_NAhw[..., :-1, 1:] - mask_NAhw[..., :-1, :-1]
     # 1e-8 keeps the square root differentiable where the mask is flat
     length = (down.square() + right.square() + 1e-8).sqrt().sum((-1, -2))
-    return length / (2 * (math.pi * area_NA * h * w).sqrt())
+    return length / (2 * math.sqrt(math.pi * h * w) * area_NA)
 
 
 def final_objective(kept_NA: Tensor, removed_NA: Tensor, game: Game) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from inr_core.area import vecsort_penalty
 from inr_core.mask import Canvas, MaskConfig, coarse_mask, occupied
 from inr_core.microbatch import MicroBatch
-from inr_core.objective import ObjectiveConfig, log_kept, log_removed, perimeter_ratio
+from inr_core.objective import ObjectiveConfig, log_kept, log_removed, outline_per_area
 from inr_core.perturbation import perturb
 
 Classify = Callable[[Tensor], Tensor]  # (M, C, H, W) -> logits (M, K)
@@ -38,7 +38,7 @@ class OptimiseConfig:
 
     steps: int = 30
     areas_per_step: int = 2
-    learning_rate: float = 0.03
+    learning_rate: float = 0.02
     warmup: int = 5
     temperature_start: float = 1.0
     smallest_area: float = 0.03
@@ -187,7 +187,7 @@ def _penalty(
     objective: ObjectiveConfig,
 ) -> Tensor:
     """Weighted penalties, (N,), mean over the areas."""
-    penalty = objective.perimeter_weight * perimeter_ratio(canvas.unflatten(mask_NAP), area_NA)
+    penalty = objective.outline_weight * outline_per_area(canvas.unflatten(mask_NAP), area_NA)
     if mask_config.area == "vecsort":
         penalty = penalty + objective.area_weight * vecsort_penalty(mask_NAP, area_NA)
     return penalty.mean(1)

@@ -19,9 +19,9 @@ from pipeline.evaluation import (
     classifier_of,
     difference,
     interval,
-    is_repeat,
     write_metrics,
 )
+from pipeline.stored_masks import is_repeat
 
 SHOWN = {  # metric -> what a reader should know about it
     "kept": "score with the hard mask kept, the rest blurred; below: first run minus others",

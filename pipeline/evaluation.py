@@ -7,16 +7,13 @@ mean colour. Definitions: `inr_core.metrics`.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import fsspec
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image
 from torch import Tensor
 
 from inr_core import MicroBatch, PerturbationConfig, Scene, baselines, metrics
@@ -25,6 +22,7 @@ from pipeline.errors import ImageError, RequestError
 from pipeline.images import load_image
 from pipeline.reader import RunReader
 from pipeline.schemas import encode
+from pipeline.stored_masks import StoredMasks, as_float, chain_masks, stored_masks
 from pipeline.truth import Truth, truth_on_input
 from pipeline.voc import expand
 
@@ -60,15 +58,6 @@ def classifier_of(reader: RunReader, weights: str | None = None) -> Classifier:
             f"{weights or job['weights'] or 'the model'}; name the right file with --weights"
         )
     return classifier
-
-
-@dataclass(frozen=True, slots=True)
-class _Masks:
-    """Stored masks of one image: soft (A, H, W) in [0, 1] and hard (A, H, W) bool."""
-
-    areas: tuple[float, ...]
-    soft: Tensor
-    hard: Tensor
 
 
 class Evaluation:
@@ -113,7 +102,7 @@ class Evaluation:
                 if np.isfinite(number):
                     yield {**head, "metric": metric, "area": area, "value": number}
 
-    def _values(self, row: dict[str, Any], chain: list[_Masks]) -> Values:
+    def _values(self, row: dict[str, Any], chain: list[StoredMasks]) -> Values:
         masks = chain[0]
         values = self._faithfulness(row, masks)
         values |= self._stability(row["id"], masks)
@@ -137,7 +126,7 @@ class Evaluation:
             raise RequestError(f"{row['id']}: {error.reason}") from error
 
     @torch.no_grad()
-    def _faithfulness(self, row: dict[str, Any], masks: _Masks) -> Values:
+    def _faithfulness(self, row: dict[str, Any], masks: StoredMasks) -> Values:
         image = load_image(row["image"], self.classifier.preprocess).pixels[None]
         target = torch.tensor([row["target"]])
         full, areas = torch.tensor([row["score"]]), masks.areas
@@ -174,25 +163,25 @@ class Evaluation:
             values[name] = metrics.curve_auc(curve(image, ranking, target, own, self.microbatch))
         return {name: value[0] for name, value in values.items()}
 
-    def _behaviour(self, id_: str, masks: _Masks) -> Values:
+    def _behaviour(self, id_: str, masks: StoredMasks) -> Values:
         values = _area_values(masks.soft, masks.areas)
         values["binariness_gap"] = metrics.binariness_gap(masks.soft[None])[0]
         if self.reader.networks:
             grid = tuple(sorted({*masks.areas, *UNSEEN}))
-            rendered = torch.stack([_float(self.reader.render(id_, a)) for a in grid])
+            rendered = torch.stack([as_float(self.reader.render(id_, a)) for a in grid])
             unseen = _area_values(rendered, grid)
             unseen["area_error"] = unseen["area_error"].max()  # one number: the worst of the grid
             values |= {f"{name}_unseen": value for name, value in unseen.items()}
         return values
 
-    def _stability(self, id_: str, masks: _Masks) -> Values:
+    def _stability(self, id_: str, masks: StoredMasks) -> Values:
         """IoU of the best restarts of this run and of its repeats."""
         if not self.repeats:
             return {}
         others = [chain_masks(reader, id_)[0].hard for reader in self.repeats]
         return {"seed_iou": metrics.pairwise_iou(torch.stack([masks.hard, *others]))}
 
-    def _several(self, id_: str, masks: _Masks, chain: list[_Masks]) -> Values:
+    def _several(self, id_: str, masks: StoredMasks, chain: list[StoredMasks]) -> Values:
         restarts = [
             stored_masks(self.reader, id_, e["restart"], 0)
             for e in self.reader.rows("explanations", id_)
@@ -207,22 +196,6 @@ class Evaluation:
             values["round_overlap"] = metrics.mask_overlap(soft)
             values["round_coverage"] = metrics.union_coverage(soft)
         return values
-
-
-def chain_masks(reader: RunReader, id_: str) -> list[_Masks]:
-    """Masks of the rounds of the restart that is the best in round 0."""
-    rows = reader.rows("explanations", id_)
-    (best,) = [e["restart"] for e in rows if e["round"] == 0 and e["best"]]
-    return [stored_masks(reader, id_, best, e["round"]) for e in rows if e["restart"] == best]
-
-
-def stored_masks(reader: RunReader, id_: str, restart: int, round_: int) -> _Masks:
-    """The masks as the table holds them."""
-    rows = [m for m in reader.rows("masks", id_) if (m["restart"], m["round"]) == (restart, round_)]
-    areas = tuple(m["area"] for m in rows)
-    pictures = [np.array(Image.open(io.BytesIO(m["mask"]["bytes"]))) for m in rows]
-    soft = torch.stack([_float(picture) for picture in pictures])
-    return _Masks(areas, soft, metrics.top_area(soft, areas))
 
 
 def _scale(classifier: Classifier) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -246,7 +219,7 @@ def _area_values(soft: Tensor, areas: tuple[float, ...]) -> Values:
     }
 
 
-def _shape(masks: _Masks) -> Values:
+def _shape(masks: StoredMasks) -> Values:
     significant = metrics.count_components(masks.hard[None])[1]
     return {
         "perimeter": metrics.disc_ratio(masks.hard[None])[0],
@@ -254,7 +227,7 @@ def _shape(masks: _Masks) -> Values:
     }
 
 
-def _localisation(masks: _Masks, truth: Tensor, counted: Tensor) -> Values:
+def _localisation(masks: StoredMasks, truth: Tensor, counted: Tensor) -> Values:
     """Void pixels of the ground truth count neither as object nor as background."""
     soft, hard, truth_NHW = (masks.soft * counted)[None], (masks.hard & counted)[None], truth[None]
     values = {
@@ -269,12 +242,6 @@ def _localisation(masks: _Masks, truth: Tensor, counted: Tensor) -> Values:
         "chance": metrics.chance(truth_NHW),
     }
     return {name: value[0] for name, value in values.items()}
-
-
-def is_repeat(reader: RunReader, other: RunReader) -> bool:
-    """Whether two runs differ in their seed alone."""
-    one, two = reader.fingerprint, other.fingerprint
-    return one["seed"] != two["seed"] and {**one, "seed": 0} == {**two, "seed": 0}
 
 
 def interval(of_images: Mapping[str, float]) -> metrics.Interval:
@@ -294,7 +261,3 @@ def write_metrics(uri: str, rows: Sequence[Mapping[str, Any]]) -> None:
     data = encode(rows, SCHEMA)
     with fsspec.open(uri, "wb") as stream:
         stream.write(data)
-
-
-def _float(picture: np.ndarray[Any, Any]) -> Tensor:
-    return torch.from_numpy(picture).float() / 255

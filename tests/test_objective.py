@@ -10,7 +10,7 @@ from inr_core.objective import (
     final_objective,
     log_kept,
     log_removed,
-    perimeter_ratio,
+    outline_per_area,
 )
 
 GENERATOR = torch.Generator().manual_seed(9)
@@ -32,27 +32,35 @@ def test_the_deletion_reward_does_not_cancel_when_the_score_is_1_in_float32():
     torch.testing.assert_close(gradient, torch.tensor([[-1.0, 0.5, 0.5]]))
 
 
-def test_perimeter_of_a_disc_is_1_and_of_two_discs_larger():
-    size, radius = 400, 80
+def disc(size, cy, cx, radius):
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
-
-    def disc(cy, cx, r):
-        distance = ((y - cy) ** 2 + (x - cx) ** 2).double().sqrt()
-        return (r - distance).div(8).sigmoid()  # a soft edge, so that the grid hardly matters
-
-    one = disc(200, 200, radius)
-    two = disc(110, 110, radius / math.sqrt(2)) + disc(290, 290, radius / math.sqrt(2))
-    masks = torch.stack([one, two])[None]
-    ratio = perimeter_ratio(masks, masks.mean((2, 3)))
-    assert ratio[0, 0].item() == pytest.approx(1, abs=0.02)
-    assert ratio[0, 1].item() == pytest.approx(math.sqrt(2), abs=0.03)
+    distance = ((y - cy) ** 2 + (x - cx) ** 2).double().sqrt()
+    return (radius - distance).div(8).sigmoid()  # a soft edge, so that the grid hardly matters
 
 
-def test_perimeter_of_a_flat_mask_is_0_with_a_finite_gradient():
+def test_the_outline_per_area_of_one_disc_of_two_and_of_a_halved_one():
+    one, radius = disc(400, 200, 200, 80), 80 / math.sqrt(2)
+    two = disc(400, 110, 110, radius) + disc(400, 290, 290, radius)
+    half = disc(400, 0, 200, 80)  # the straight side lies on the border of the image
+    masks = torch.stack([one, two, half])[None]
+    area = masks.mean((2, 3))
+    ratio = outline_per_area(masks, area)[0]
+    for found, wanted in zip(
+        (ratio * area[0].sqrt()).tolist(),
+        (1, math.sqrt(2), (math.pi + 2) / (math.sqrt(2) * math.pi)),
+        strict=True,
+    ):
+        assert found == pytest.approx(wanted, rel=0.03)
+
+
+def test_a_flat_mask_has_no_outline_inside_and_a_finite_gradient():
     mask = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
-    ratio = perimeter_ratio(mask, torch.tensor([[0.5]]))
+    ratio = outline_per_area(mask, torch.tensor([[0.5]]))
     ratio.sum().backward()
-    assert ratio.item() < 1e-2
+    # two borders of 8 cells at 0.5 as one difference, two with the corner cells beside them
+    border = 4 * 8 * 0.5
+    wanted = border / (2 * math.sqrt(math.pi) * 8 * 0.5)
+    assert ratio.item() == pytest.approx(wanted, rel=0.05)
     assert mask.grad.isfinite().all()
 
 
@@ -67,4 +75,4 @@ def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="game"):
         ObjectiveConfig(game="both")
     with pytest.raises(ValueError, match="negative"):
-        ObjectiveConfig(perimeter_weight=-1.0)
+        ObjectiveConfig(outline_weight=-1.0)

@@ -6,7 +6,7 @@ import torch
 from inr_core.area import area_sequence
 from inr_core.mask import Canvas, MaskConfig, coarse_mask
 from inr_core.microbatch import MicroBatch
-from inr_core.objective import ObjectiveConfig, log_kept, log_removed, perimeter_ratio
+from inr_core.objective import ObjectiveConfig, log_kept, log_removed, outline_per_area
 from inr_core.optimise import OptimiseConfig, Scene, draw_levels, optimise
 from inr_core.perturbation import PerturbationConfig, baselines
 from inr_core.siren import SirenConfig, init_parameters
@@ -67,8 +67,8 @@ def plain_loop(n, theta_NK, areas, levels, scene, classify, mask, objective):
                 removed = classify(((1 - full) * image + full * baseline)[None])
                 weight = 1.0 if objective.game == "deletion" else objective.deletion_weight
                 reward = reward + weight * log_removed(removed, target)
-            ratio = perimeter_ratio(canvas.unflatten(coarse), area)[0, 0]
-            loss = loss - (reward - objective.perimeter_weight * ratio).sum()
+            ratio = outline_per_area(canvas.unflatten(coarse), area)[0, 0]
+            loss = loss - (reward - objective.outline_weight * ratio).sum()
         adam.zero_grad()
         (loss / STEPS.areas_per_step).backward()
         adam.step()
@@ -80,7 +80,7 @@ def test_the_batched_loop_equals_a_plain_loop_over_single_networks(game):
     scene, classify = scene_of(3), tiny_classifier()
     theta, areas, levels = start(3)
     mask = MaskConfig(network=NETWORK, stride=2, temperature=0.1)
-    objective = ObjectiveConfig(game=game, deletion_weight=0.7, perimeter_weight=0.2)
+    objective = ObjectiveConfig(game=game, deletion_weight=0.7, outline_weight=0.2)
     none = theta.new_zeros(3, 0, theta.shape[1])
     found, history = optimise(
         theta, none, areas, levels, scene, classify, mask, objective, STEPS, MicroBatch(7)

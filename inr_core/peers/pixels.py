@@ -1,7 +1,7 @@
 """Our objective on plain grids of pixels: what is left of the method without the networks.
 
 Every area of an image has a field of its own on the coarse grid, in place of one conditioned
-network for all areas. Exact area, game, perimeter penalty, temperature and rates are ours.
+network for all areas. Exact area, game, outline penalty, temperature and rates are ours.
 
 Shapes: B images, A areas, P coarse cells, S steps, H, W.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from inr_core.mask import Canvas, exact_mask
-from inr_core.objective import ObjectiveConfig, perimeter_ratio
+from inr_core.objective import ObjectiveConfig, outline_per_area
 from inr_core.optimise import OptimiseConfig, classifier_gradient, draw_levels
 from inr_core.peers.common import PeerConfig, Task
 
@@ -74,8 +74,8 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
         _, gradient_BAP = classifier_gradient(
             mask_BAP, level_SBA[step], scene, task.classify, objective, canvas, task.microbatch
         )
-        ratio_BA = perimeter_ratio(canvas.unflatten(mask_BAP), area_BA)
-        penalty = objective.perimeter_weight * ratio_BA.mean(1).sum()
+        ratio_BA = outline_per_area(canvas.unflatten(mask_BAP), area_BA)
+        penalty = objective.outline_weight * ratio_BA.mean(1).sum()
         adam.zero_grad()
         torch.autograd.backward([mask_BAP, penalty], [-gradient_BAP, None])
         adam.step()
