@@ -173,7 +173,6 @@ def _optimised(
     high = max(min(config.optimise.largest_area, config.mask.largest_area(round_)), areas[-1])
     if config.start.kind == "gradient" and firsts:
         theta_NK[firsts] = fitted_start(
-            theta_NK[firsts],
             previous_NJK[firsts],
             (low, high),
             scene.of(firsts),

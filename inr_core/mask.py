@@ -152,11 +152,13 @@ def render(
 ) -> Tensor:
     """Masks of stored networks at any areas and any size, (N, A, H, W) uint8, 255 = keep.
 
-    Computed in float64 on the CPU, so that the 8-bit result is the same wherever and in whatever
-    batch it is computed.
+    Computed in float64, so that the 8-bit result is the same wherever and in whatever batch it is
+    computed; on the networks' device, and returned on the CPU.
     """
-    theta, previous, area = (t.to("cpu", torch.float64) for t in (theta_NK, previous_NJK, area_NA))
+    theta, previous, area = (
+        t.to(theta_NK.device, torch.float64) for t in (theta_NK, previous_NJK, area_NA)
+    )
     canvas = Canvas.of(size, config.stride, theta)
     taken = occupied(previous, area, canvas, config)
     mask = canvas.upsample(coarse_mask(theta, area, taken, canvas, config))
-    return (mask * 255).round().clamp(0, 255).to(torch.uint8)
+    return (mask * 255).round().clamp(0, 255).to(torch.uint8).cpu()

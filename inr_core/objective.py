@@ -70,19 +70,20 @@ def log_removed(logits_MK: Tensor, target_M: Tensor) -> Tensor:
     return others.logsumexp(1) - logits_MK.logsumexp(1)
 
 
-def outline_per_area(mask_NAhw: Tensor, area_NA: Tensor) -> Tensor:
-    """Total variation over the area, (N, A); 1 for a disc as large as the image.
+def outline_per_area(mask_NAhw: Tensor) -> Tensor:
+    """Total variation over the mean squared mask, (N, A); 1 for a disc as large as the image.
 
-    A disc of area a has 1 / sqrt(a). Beyond the border of the image the mask is 0, so that a mask
-    gains nothing by leaning on it.
+    A hard disc of area a has 1 / sqrt(a). The square, which is the area of a hard mask and less
+    for a soft one, makes soft masks no way out. Beyond the border of the image the mask is 0, so
+    that a mask gains nothing by leaning on it.
     """
     h, w = mask_NAhw.shape[-2:]
-    mask_NAhw = functional.pad(mask_NAhw, (1, 1, 1, 1))
-    down = mask_NAhw[..., 1:, :-1] - mask_NAhw[..., :-1, :-1]
-    right = mask_NAhw[..., :-1, 1:] - mask_NAhw[..., :-1, :-1]
+    padded = functional.pad(mask_NAhw, (1, 1, 1, 1))
+    down = padded[..., 1:, :-1] - padded[..., :-1, :-1]
+    right = padded[..., :-1, 1:] - padded[..., :-1, :-1]
     # 1e-8 keeps the square root differentiable where the mask is flat
     length = (down.square() + right.square() + 1e-8).sqrt().sum((-1, -2))
-    return length / (2 * math.sqrt(math.pi * h * w) * area_NA)
+    return length / (2 * math.sqrt(math.pi * h * w) * mask_NAhw.square().mean((-1, -2)))
 
 
 def final_objective(kept_NA: Tensor, removed_NA: Tensor, game: Game) -> Tensor:

@@ -187,7 +187,7 @@ def _penalty(
     objective: ObjectiveConfig,
 ) -> Tensor:
     """Weighted penalties, (N,), mean over the areas."""
-    penalty = objective.outline_weight * outline_per_area(canvas.unflatten(mask_NAP), area_NA)
+    penalty = objective.outline_weight * outline_per_area(canvas.unflatten(mask_NAP))
     if mask_config.area == "vecsort":
         penalty = penalty + objective.area_weight * vecsort_penalty(mask_NAP, area_NA)
     return penalty.mean(1)

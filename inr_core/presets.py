@@ -12,6 +12,12 @@ from inr_core.start import StartConfig
 
 PRESETS = {
     "default": InrConfig(),
+    # 40 passes an image instead of 128.
+    "fast": InrConfig(optimise=OptimiseConfig(steps=8, learning_rate=0.03, warmup=2)),
+    # 816 passes an image: what more passes buy.
+    "best": InrConfig(
+        start=StartConfig(passes=16), optimise=OptimiseConfig(steps=100, areas_per_step=4)
+    ),
     # The published formulation: preservation game, blurred baseline, plain sigmoid, vecsort
     # penalty. The paper's sizes and rates are not public; these are ours.
     "paper": InrConfig(

@@ -19,8 +19,9 @@ from inr_core.microbatch import MicroBatch
 from inr_core.objective import log_kept
 from inr_core.optimise import Classify, Scene
 from inr_core.perturbation import gaussian_blur
-from inr_core.siren import siren
+from inr_core.siren import init_parameters, siren
 
+FIT_SEED = 0  # of the weights at which every fit begins
 FIT_AREAS = 2  # areas of a fitting step, one per stratum; all are fitted to the same map
 FIT_RATE = 0.02  # Adam's learning rate while fitting, with cosine decay
 
@@ -29,7 +30,9 @@ FIT_RATE = 0.02  # Adam's learning rate while fitting, with cosine decay
 class StartConfig:
     """How the weights of the first restart begin; further ones begin at random, to stay different.
 
-    kind       `gradient`: at a network fitted to the path gradients; `random`: as drawn
+    kind       `gradient`: at a network fitted to the path gradients, the fit beginning at the same
+               weights whatever the seed (as extremal perturbations begin at the same mask);
+               `random`: as drawn from the seed
     passes     classifier passes along the path from the baseline to the image
     blur       smoothing of the gradients (standard deviation), a fraction of the shorter side
     fit_steps  Adam steps of the fit; they cost no classifier pass
@@ -51,7 +54,6 @@ class StartConfig:
 
 
 def fitted_start(
-    theta_NK: Tensor,
     previous_NJK: Tensor,
     areas: tuple[float, float],
     scene: Scene,
@@ -62,11 +64,12 @@ def fitted_start(
 ) -> Tensor:
     """Parameters (N, K) whose fields follow the smoothed path gradients of what is left to explain.
 
-    theta_NK  random weights to begin the fit with
-    areas     (lowest, highest) area that will be trained on
+    areas  (lowest, highest) area that will be trained on
     Earlier rounds are taken out of the image at the (logit) middle of these areas.
     """
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
+    theta_K = init_parameters(FIT_SEED, mask.network).to(previous_NJK)
+    theta_NK = theta_K.expand(len(previous_NJK), -1)
     canvas = Canvas.of(size, 2 * mask.stride, theta_NK)  # gradients are smooth: half is enough
     middle = stratified_areas(torch.tensor([0.5]), *areas).to(theta_NK).expand(len(theta_NK), 1)
     with torch.no_grad():

@@ -130,7 +130,7 @@ def _found(mask: np.ndarray[Any, Any], truth: Truth) -> str:
 
 
 def _share(mask: np.ndarray[Any, Any], part: np.ndarray[Any, Any]) -> float:
-    return float((mask & part).sum() / mask.sum())
+    return float((mask & part).sum() / max(1, mask.sum()))
 
 
 def table(findings: list[Finding]) -> Table:

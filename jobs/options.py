@@ -85,7 +85,8 @@ def _job_options(
         ),
     ] = None,
     preset: Annotated[
-        str | None, _option("Named settings of inr: default, or paper (as published).", METHOD)
+        str | None,
+        _option("Named settings of inr: default, fast, best, or paper (as published).", METHOD),
     ] = None,
     areas: Annotated[
         str | None, _option("Areas of the stored masks, fractions: .05,.1,.2,.4", METHOD)
@@ -121,15 +122,18 @@ def _job_options(
     return {}
 
 
-def takes_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a job; its first parameter receives the validated Job."""
+def takes_job(command: Callable[..., None], **otherwise: Any) -> Callable[..., None]:
+    """Give a command the options of a job; its first parameter receives the validated Job.
+
+    otherwise  values of options that neither the command line nor the job file gives
+    """
     own = list(inspect.signature(command).parameters.values())[1:]
     shared = inspect.signature(_job_options).parameters.values()
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
         rest = {parameter.name: given.pop(parameter.name) for parameter in own}
-        command(job_from(given), **rest)
+        command(job_from(given, otherwise), **rest)
 
     everything = [*shared, *own]
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in everything]
@@ -138,7 +142,7 @@ def takes_job(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def job_from(given: dict[str, Any]) -> Job:
+def job_from(given: dict[str, Any], otherwise: dict[str, Any] | None = None) -> Job:
     """The Job of parsed options; RequestError says what is wrong with them."""
     config = given.pop("config")
     overrides = dict(parse_assignment(text, "--set") for text in given.pop("set_") or [])
@@ -149,7 +153,8 @@ def job_from(given: dict[str, Any]) -> Job:
         given["areas"] = parse_areas(given["areas"])
     for flag in ("retry_failed", "overwrite"):
         given[flag] = given[flag] or None  # not given: the job file decides
-    return load_job(config, {**overrides, **{k: v for k, v in given.items() if v is not None}})
+    overrides |= {k: v for k, v in given.items() if v is not None}
+    return load_job(config, overrides, otherwise=otherwise)
 
 
 def parse_areas(text: str) -> list[float]:

@@ -44,7 +44,7 @@ def test_the_outline_per_area_of_one_disc_of_two_and_of_a_halved_one():
     half = disc(400, 0, 200, 80)  # the straight side lies on the border of the image
     masks = torch.stack([one, two, half])[None]
     area = masks.mean((2, 3))
-    ratio = outline_per_area(masks, area)[0]
+    ratio = outline_per_area(masks)[0] * masks.square().mean((2, 3))[0] / area[0]  # soft edges
     for found, wanted in zip(
         (ratio * area[0].sqrt()).tolist(),
         (1, math.sqrt(2), (math.pi + 2) / (math.sqrt(2) * math.pi)),
@@ -53,13 +53,20 @@ def test_the_outline_per_area_of_one_disc_of_two_and_of_a_halved_one():
         assert found == pytest.approx(wanted, rel=0.03)
 
 
+def test_a_softer_mask_of_the_same_area_is_no_rounder():
+    hard = disc(400, 200, 200, 60)
+    soft = disc(400, 200, 200, 60 * math.sqrt(2)) / 2  # half the height, twice the area
+    ratio = outline_per_area(torch.stack([hard, soft])[None])[0]
+    assert ratio[1] > 1.3 * ratio[0]
+
+
 def test_a_flat_mask_has_no_outline_inside_and_a_finite_gradient():
     mask = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
-    ratio = outline_per_area(mask, torch.tensor([[0.5]]))
+    ratio = outline_per_area(mask)
     ratio.sum().backward()
     # two borders of 8 cells at 0.5 as one difference, two with the corner cells beside them
     border = 4 * 8 * 0.5
-    wanted = border / (2 * math.sqrt(math.pi) * 8 * 0.5)
+    wanted = border / (2 * math.sqrt(math.pi) * 8 * 0.5**2)
     assert ratio.item() == pytest.approx(wanted, rel=0.05)
     assert mask.grad.isfinite().all()
 

@@ -67,7 +67,7 @@ def plain_loop(n, theta_NK, areas, levels, scene, classify, mask, objective):
                 removed = classify(((1 - full) * image + full * baseline)[None])
                 weight = 1.0 if objective.game == "deletion" else objective.deletion_weight
                 reward = reward + weight * log_removed(removed, target)
-            ratio = outline_per_area(canvas.unflatten(coarse), area)[0, 0]
+            ratio = outline_per_area(canvas.unflatten(coarse))[0, 0]
             loss = loss - (reward - objective.outline_weight * ratio).sum()
         adam.zero_grad()
         (loss / STEPS.areas_per_step).backward()

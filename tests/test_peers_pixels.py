@@ -58,7 +58,7 @@ def plain_loop(task, n, config):
         for a in range(2):
             kept = task.classify((full[a] * image + (1 - full[a]) * baseline)[None])
             removed = task.classify(((1 - full[a]) * image + full[a] * baseline)[None])
-            ratio = outline_per_area(canvas.unflatten(coarse), area)[0, a]
+            ratio = outline_per_area(canvas.unflatten(coarse))[0, a]
             energy = energy + log_kept(kept, target) + log_removed(removed, target) - 0.2 * ratio
         adam.zero_grad()
         (-energy.sum() / 2).backward()

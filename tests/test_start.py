@@ -9,7 +9,7 @@ from inr_core.mask import Canvas, MaskConfig, coarse_mask
 from inr_core.microbatch import MicroBatch
 from inr_core.optimise import Scene
 from inr_core.perturbation import PerturbationConfig, baselines
-from inr_core.siren import SirenConfig, init_parameters
+from inr_core.siren import SirenConfig
 from inr_core.start import StartConfig, fitted_start, path_gradients
 
 SIZE = 24
@@ -64,12 +64,10 @@ def test_what_is_not_shown_has_no_relevance():
 
 
 def start(previous=None, count=1, **changes):
-    theta = torch.stack([init_parameters(n, MASK.network) for n in range(count)]).double()
     if previous is None:
-        previous = theta.new_zeros(count, 0, theta.shape[1])
+        previous = torch.zeros(count, 0, MASK.network.parameter_count, dtype=torch.float64)
     config = StartConfig(fit_steps=200, blur=0.08, **changes)
     return fitted_start(
-        theta,
         previous,
         (0.02, 0.5),
         scene_of(count),

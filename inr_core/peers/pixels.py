@@ -74,7 +74,7 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
         _, gradient_BAP = classifier_gradient(
             mask_BAP, level_SBA[step], scene, task.classify, objective, canvas, task.microbatch
         )
-        ratio_BA = outline_per_area(canvas.unflatten(mask_BAP), area_BA)
+        ratio_BA = outline_per_area(canvas.unflatten(mask_BAP))
         penalty = objective.outline_weight * ratio_BA.mean(1).sum()
         adam.zero_grad()
         torch.autograd.backward([mask_BAP, penalty], [-gradient_BAP, None])
