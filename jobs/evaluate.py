@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +50,7 @@ SHOWN = {  # metric -> what a reader should know about it
     "round_overlap": "overlap of the soft masks of different rounds",
 }
 PAIRED = ("kept", "removed", "kept_judge", "removed_judge")  # differences to the first run
+SUMMARY = ("kept", "removed", "kept_judge", "removed_judge", "precision", "pointing", "perimeter")
 Values = dict[tuple[str, float | None], dict[str, dict[str, float]]]  # key -> run -> id -> value
 
 
@@ -66,6 +67,9 @@ def evaluate(
     to: Annotated[
         str | None,
         typer.Option(help="Parquet file for all values (default: metrics.parquet beside OUT)."),
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write the main metrics as one table in Markdown.")
     ] = None,
     judge: Annotated[
         str | None, typer.Option(help="A second classifier that the masks were not made for.")
@@ -93,6 +97,8 @@ def evaluate(
     target = to or f"{next(iter(readers.values())).store.uri.rsplit('/', 1)[0]}/metrics.parquet"
     write_metrics(target, rows)
     report(rows, len(ids), console)
+    if markdown is not None:
+        markdown.write_text(summary(rows), encoding="utf-8")
     console.print(f"all values: {target}", highlight=False, soft_wrap=True)
 
 
@@ -170,6 +176,21 @@ def report(rows: list[dict[str, Any]], images: int, console: Console) -> None:
                 table.add_row(f"- {run}", *cells, style="dim")
         console.print(f"\n[bold]{metric}[/]: {meaning}", highlight=False)
         console.print(table)
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """Markdown: a row per run, a column per main metric, its mean at every area."""
+    values = collect(rows)
+    metrics = [m for m in SUMMARY if any(key[0] == m for key in values)]
+    lines = [f"| method | {' | '.join(metrics)} |", "|---" * (len(metrics) + 1) + "|"]
+    for run in dict.fromkeys(row["run"] for row in rows):
+        cells = []
+        for metric in metrics:
+            areas = sorted((a for m, a in values if m == metric), key=lambda a: a or 0)
+            found = [values[metric, a].get(run) for a in areas]
+            cells.append(" ".join(_short(interval(v).mean) if v else "-" for v in found))
+        lines.append(f"| {run} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _interval(of_run: dict[str, float]) -> str:

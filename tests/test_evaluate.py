@@ -54,7 +54,7 @@ def values(file):
 
 def test_two_runs_side_by_side(runs, xaipipe):
     arguments = [runs / "ours", "--against", runs / "centre", "--judge", "builtin:shapes"]
-    code, text = xaipipe("evaluate", *arguments)
+    code, text = xaipipe("evaluate", *arguments, "--markdown", runs / "table.md")
     assert code == 0, text
     assert "3 images" in text and "kept_judge" in text and "- centre" in text
     found = values(runs / "metrics.parquet")
@@ -82,6 +82,23 @@ def test_two_runs_side_by_side(runs, xaipipe):
         assert ("centre", id_, "area_error_unseen", None) not in found
         assert 0 <= found["ours", id_, "restart_iou", 0.05] <= 1
         assert found["ours", id_, "round_overlap", 0.2] < 0.2  # soft edges may touch
+
+
+def test_the_markdown_table_has_the_means(runs, xaipipe):
+    to = runs / "table.md"
+    assert (
+        xaipipe("evaluate", runs / "centre", "--markdown", to, "--to", runs / "m.parquet")[0] == 0
+    )
+    head, line, row = to.read_text().splitlines()
+    metrics = [cell.strip() for cell in head.strip("|").split("|")]
+    assert metrics == ["method", "kept", "removed", "precision", "pointing", "perimeter"]
+    cells = dict(zip(metrics, [c.strip() for c in row.strip("|").split("|")], strict=True))
+    assert cells["method"] == "centre" and line.count("-") == 3 * len(metrics)
+    found = values(runs / "m.parquet")
+    for metric in ("kept", "precision"):
+        for area, cell in zip(AREAS, cells[metric].split(), strict=True):
+            each = [v for (_, _, m, a), v in found.items() if (m, a) == (metric, area)]
+            assert float(cell) == pytest.approx(np.mean(each), abs=0.006)
 
 
 def test_runs_are_compared_on_the_images_that_all_explained(runs, xaipipe, tmp_path):

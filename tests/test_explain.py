@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from inr_core import (
+    METHODS,
     PRESETS,
     InrConfig,
     MaskConfig,
     MicroBatch,
     OptimiseConfig,
     SirenConfig,
+    StartConfig,
     explain,
     render,
     stable_seed,
@@ -161,9 +163,10 @@ def test_scores_are_those_of_the_stored_masks():
 
 
 def test_another_seed_or_id_gives_another_mask():
-    base = run(BOTH, CONFIG)[0][0].parameters
-    assert not torch.equal(base, run(BOTH, CONFIG, seed=1)[0][0].parameters)
-    assert not torch.equal(base, run(BOTH, CONFIG, ids=["other"])[0][0].parameters)
+    config = dataclasses.replace(CONFIG, start=StartConfig(kind="random"))
+    base = run(BOTH, config)[0][0].parameters
+    assert not torch.equal(base, run(BOTH, config, seed=1)[0][0].parameters)
+    assert not torch.equal(base, run(BOTH, config, ids=["other"])[0][0].parameters)
 
 
 def test_the_published_formulation_reaches_its_area_by_the_penalty():
@@ -188,3 +191,32 @@ def test_the_published_formulation_reaches_its_area_by_the_penalty():
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         InrConfig(**bad)
+
+
+def test_the_seed_moves_the_further_restarts_alone():
+    config = dataclasses.replace(CONFIG, restarts=2)
+    one, other = run(ONE, config, seed=0)[0], run(ONE, config, seed=1)[0]
+    assert torch.equal(one[0].masks, other[0].masks)
+    assert not torch.equal(one[1].masks, other[1].masks)
+
+
+@pytest.mark.parametrize(("preset", "limit"), [("default", 128), ("fast", 40)])
+def test_presets_keep_their_number_of_passes(preset, limit):
+    seen = []
+
+    def counting(images):
+        if torch.is_grad_enabled():
+            seen.append(len(images))
+        return two_places(images)
+
+    explain(
+        ONE,
+        torch.tensor([1]),
+        torch.tensor([0.9]),
+        ["a"],
+        counting,
+        PRESETS[preset],
+        seed=0,
+        microbatch=MicroBatch(64),
+    )
+    assert sum(seen) == METHODS["inr"].passes(PRESETS[preset]) == limit
