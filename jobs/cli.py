@@ -13,6 +13,7 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from jobs.benchmark import benchmark
 from jobs.compare import compare
 from jobs.demo import demo
 from jobs.evaluate import evaluate
@@ -20,6 +21,7 @@ from jobs.manifest import manifest
 from jobs.plan import plan
 from jobs.run import run
 from jobs.show import show
+from jobs.simulate import simulate
 from jobs.status import status
 from jobs.submit import submit
 from pipeline import RequestError, RunError
@@ -34,7 +36,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (run, plan, submit, status, show, compare, evaluate, manifest, demo):
+for command in (
+    run,
+    plan,
+    submit,
+    status,
+    show,
+    compare,
+    evaluate,
+    benchmark,
+    simulate,
+    manifest,
+    demo,
+):
     app.command()(command)
 
 

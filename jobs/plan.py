@@ -20,7 +20,7 @@ def plan(job: Job) -> None:
     request = Request(job)
     committed = request.committed()
     plan = request.plan(committed)
-    guess = estimate(request, plan)
+    guess = estimate(request, plan, committed)
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("images", f"{plan.images}"),

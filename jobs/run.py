@@ -9,6 +9,7 @@ import pipeline
 from jobs.options import takes_job
 from jobs.progress import clock, progress
 from pipeline import Job, Request, Summary
+from pipeline.driver import prepared
 
 
 @takes_job
@@ -31,13 +32,14 @@ def run(job: Job) -> None:
 
 def execute(job: Job, console: Console) -> Summary:
     """Run the job under a progress display; an interrupt exits with 130."""
-    request = Request(job)
-    console.print(
-        f"{request.images} images · {job.model} · {_places(request)} · {job.out}", highlight=False
-    )
     try:
-        with progress(console) as report:
-            return pipeline.run(request, report)
+        with prepared(job) as request:
+            console.print(
+                f"{request.images} images · {job.model} · {_places(request)} · {job.out}",
+                highlight=False,
+            )
+            with progress(console) as report:
+                return pipeline.run(request, report)
     except KeyboardInterrupt:
         console.print("interrupted: what was committed stays; the same command goes on from there")
         raise typer.Exit(130) from None

@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from pipeline.cluster import ray_for
 from pipeline.errors import RequestError
+from pipeline.job import Job
 from pipeline.lock import RunLock
-from pipeline.plan import Plan, Request
-from pipeline.scheduler import run_here, run_on_ray
-from pipeline.worker import Shard, ShardResult
+from pipeline.plan import Plan, Request, where
+from pipeline.scheduler import Workers, run_here, run_on_ray
+from pipeline.shard import Shard, ShardResult
+from pipeline.worker import ShardWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +39,37 @@ class Summary(Progress):
     finished: float
 
 
-def run(request: Request, report: Callable[[Progress], None]) -> Summary:
+@contextmanager
+def prepared(job: Job) -> Iterator[Request]:
+    """The request of a job, looked at while Ray starts on this machine; for `run` in the block.
+
+    Raises RequestError like `Request`.
+    """
+    if job.out is None:
+        raise _nowhere()
+    device, workers = where(job)
+    if workers == 0 or job.address is not None:
+        yield Request(job)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        request = pool.submit(Request, job)  # not Ray: its processes end with their thread
+        with ray_for(workers, device, None):
+            yield request.result()
+
+
+def run(
+    request: Request, report: Callable[[Progress], None], workers: Workers | None = None
+) -> Summary:
     """Explain what is pending and commit it shard by shard; the same request resumes.
 
-    report  is called after every commit and about twice a second
+    report   is called after every commit and about twice a second
+    workers  others than those of the request
     Raises RequestError (another configuration, or a second driver), RunError (it cannot go on) and
     KeyboardInterrupt; what was committed stays.
     """
     job, folder = request.job, request.folder
     if folder is None or request.store is None:
-        raise RequestError("nowhere to write: give --out FOLDER or URL, or `out:` in the job file")
+        raise _nowhere()
     with RunLock(request.store) as lock:
         folder.open(request.fingerprint, overwrite=job.overwrite)
         folder.sweep()
@@ -56,7 +83,8 @@ def run(request: Request, report: Callable[[Progress], None]) -> Summary:
         state = "stopped"
         try:
             if plan.pending:
-                for result in _results(request, request.shards(plan, committed, salt)):
+                shards = request.shards(plan, committed, salt)
+                for result in _results(shards, workers or _workers(request), job.address):
                     if result is not None:
                         lock.check()
                         folder.commit(result.commit.shard, result.tables, result.commit)
@@ -72,11 +100,21 @@ def run(request: Request, report: Callable[[Progress], None]) -> Summary:
     return summary
 
 
-def _results(request: Request, shards: Iterator[Shard]) -> Iterator[ShardResult | None]:
-    spec = request.worker_spec()
-    if request.workers == 0:
-        return run_here(shards, spec)
-    return run_on_ray(shards, spec, request.workers, request.job.address)
+def _nowhere() -> RequestError:
+    return RequestError("nowhere to write: give --out FOLDER or URL, or `out:` in the job file")
+
+
+def _workers(request: Request) -> Workers:
+    make = partial(ShardWorker, request.worker_spec())
+    return Workers(make=make, count=request.workers, device=request.device)
+
+
+def _results(
+    shards: Iterator[Shard], workers: Workers, address: str | None
+) -> Iterator[ShardResult | None]:
+    if workers.count == 0:
+        return run_here(shards, workers)
+    return run_on_ray(shards, workers, address)
 
 
 @dataclass(slots=True)

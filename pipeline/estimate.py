@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from inr_core import METHODS
+from pipeline.committed import Committed
 from pipeline.plan import Plan, Request
+from pipeline.threads import one_thread
 
 BYTES_PER_PIXEL = 0.2  # of a stored mask; smooth masks compress well (PNG)
 
@@ -27,11 +29,11 @@ class Estimate:
     bytes: float
 
 
-def estimate(request: Request, plan: Plan) -> Estimate:
+def estimate(request: Request, plan: Plan, committed: Committed) -> Estimate:
     """From the rate of the shards committed so far; else, on CPUs, from a few timed passes."""
     config, method = request.job.config, METHODS[request.job.method]
     passes = method.passes(config)
-    seconds, source = _seconds(request, plan, passes)
+    seconds, source = _seconds(request, plan, committed, passes)
     networks = method.networks(config)
     mask_bytes = BYTES_PER_PIXEL * request.classifier.preprocess.crop**2 * len(config.areas)
     each = max(1, networks) * mask_bytes
@@ -40,13 +42,14 @@ def estimate(request: Request, plan: Plan) -> Estimate:
     return Estimate(passes=passes, seconds=seconds, source=source, bytes=plan.pending * each)
 
 
-def _seconds(request: Request, plan: Plan, passes: int) -> tuple[float | None, str]:
+def _seconds(
+    request: Request, plan: Plan, committed: Committed, passes: int
+) -> tuple[float | None, str]:
     workers = max(1, plan.workers)
-    commits = [] if request.folder is None else list(request.folder.commits())
-    images = sum(len(c.explained) + len(c.failed) for c in commits)
-    if images:
-        each = sum(c.seconds for c in commits) / images
-        return plan.pending * each / workers, f"from {images} images explained so far"
+    if committed.attempts:
+        each = committed.seconds / committed.attempts
+        source = f"from {committed.attempts} images explained so far"
+        return plan.pending * each / workers, source
     if plan.device != "cpu":
         return None, "known once a first shard is committed"
     each = passes * _time_pass(request)
@@ -55,14 +58,12 @@ def _seconds(request: Request, plan: Plan, passes: int) -> tuple[float | None, s
 
 def _time_pass(request: Request) -> float:
     """Seconds of one forward + gradient pass on one thread, best of three after one warm-up."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     side = request.classifier.preprocess.crop
     image = torch.zeros(1, 3, side, side, requires_grad=True)
     times = []
-    for _ in range(4):
-        started = time.perf_counter()
-        torch.autograd.grad(request.classifier.classify(image).sum(), image)
-        times.append(time.perf_counter() - started)
-    torch.set_num_threads(threads)
+    with one_thread():
+        for _ in range(4):
+            started = time.perf_counter()
+            torch.autograd.grad(request.classifier.classify(image).sum(), image)
+            times.append(time.perf_counter() - started)
     return min(times[1:])

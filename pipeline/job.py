@@ -61,13 +61,16 @@ class Job(BaseModel):
 JOB_KEYS = tuple(name for name in Job.model_fields if name != "config")
 
 
-def load_job(file: str | None, overrides: Mapping[str, Any]) -> Job:
+def load_job(
+    file: str | None, overrides: Mapping[str, Any], *, otherwise: Mapping[str, Any] | None = None
+) -> Job:
     """A validated job from a job file (YAML or JSON, path or URL) and overriding values.
 
     overrides  dotted or plain names to values; None means not given
+    otherwise  values of plain names that neither gives
     Raises RequestError naming the key, what was found, and the nearest known key.
     """
-    data = _read(file) if file else {}
+    data = {**(otherwise or {}), **(_read(file) if file else {})}
     where = file or "options"
     for name, value in overrides.items():
         if value is not None:
@@ -146,7 +149,7 @@ def _defaults(method: str, data: Mapping[str, Any]) -> dict[str, Any]:
         return dataclasses.asdict(METHODS[method].config())
     preset = data.get("preset", "default")
     if preset not in PRESETS:
-        raise RequestError(f"preset: {preset!r} is unknown; expected {' or '.join(PRESETS)}")
+        raise RequestError(f"preset: {preset!r} is unknown; expected one of {', '.join(PRESETS)}")
     return dataclasses.asdict(PRESETS[preset])
 
 

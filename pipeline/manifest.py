@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from difflib import get_close_matches
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -14,22 +15,18 @@ import pyarrow as pa
 from pipeline.boxes import bbox_problem
 from pipeline.cells import ARROW, CONVERT, Cells, ColumnKinds
 from pipeline.errors import RequestError
+from pipeline.ids import Ids
+from pipeline.manifest_columns import (
+    check_columns,
+    check_selected,
+    extra_columns,
+    image_column,
+    no_image,
+)
 from pipeline.manifest_files import Report, Table, folder_of, open_table
 from pipeline.paths import plain_path, resolver
 from pipeline.problems import Problems
 from pipeline.targets import Targets
-
-IMAGE_COLUMNS = ("image", "file_name", "path", "uri", "url")  # the first one present counts
-OUTPUT_COLUMNS = (
-    "score",
-    "target_name",
-    "predicted",
-    "predicted_name",
-    "predicted_score",
-    "width",
-    "height",
-    "crop",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +48,12 @@ class ImageRef:
 class ManifestSummary:
     """What one pass over a manifest found.
 
-    `images` counts the rows after select and limit; `extra_types` are in file order.
+    `images` counts the rows after select and limit, `ids` are theirs; `extra_types` are in file
+    order.
     """
 
     images: int
+    ids: Ids
     extra_types: dict[str, pa.DataType]
 
 
@@ -87,38 +86,47 @@ class Manifest:
         self._kinds: dict[str, str] = {}
 
     def check(self) -> ManifestSummary:
-        """Reads the manifest once; RequestError names up to 10 problems and where they are."""
+        """Reads the manifest once; RequestError names up to 10 problems and where they are.
+
+        Reads it a second time where ids seem to be repeated, to name them.
+        """
+        self._summary = self._survey(suspects=set())
+        return self._summary
+
+    def _survey(self, suspects: AbstractSet[int]) -> ManifestSummary:
+        """suspects: hashes of ids that seem to be repeated; looked for where there are none."""
         problems = Problems(self.uri)
-        lines: dict[bytes, int] = {}  # digest of an id -> where it is; the only thing that grows
-        images = 0
+        hashes = array("q")
         with open_table(self.uri, problems.add) as table:
             problems.unit = table.unit
             self._check_columns(table, problems)
-            column = _image_column(table.columns)
+            column = image_column(table.columns)
             text = (column, "id", "target", "mask", "bbox")
             kinds = ColumnKinds(table.kind_of, text) if table.kind_of else None
+            first: dict[str, int] = {}  # where the suspects are
             for line, ref_id, _, _, cells in self._rows(table, problems):
-                images += 1
-                digest = blake2b(ref_id.encode(), digest_size=16).digest()
-                if (first := lines.setdefault(digest, line)) != line:
-                    problems.add(line, _repeated(ref_id, cells, f"{table.unit} {first}"))
+                hashes.append(key := hash(ref_id))
+                if key in suspects and (seen := first.setdefault(ref_id, line)) != line:
+                    problems.add(line, _repeated(ref_id, cells, f"{table.unit} {seen}"))
                 _check_ground_truth(cells, line, problems.add)
                 if kinds:
                     kinds.see(cells)
+            ids = Ids(hashes)
+            if not suspects and (repeated := ids.repeated()):
+                return self._survey(repeated)
             problems.raise_any()
             self._check_columns(table, problems)  # again, for those that came up on the way
-            self._check_any(table, images)
-            if (other := _image_column(table.columns)) != column:
+            self._check_any(table, len(hashes))
+            if (other := image_column(table.columns)) != column:
                 raise RequestError(
                     f"{self.uri}: some lines name their image in `{other}`, the first ones in"
                     f" `{column}`; use one name for all"
                 )
-            extras = _extras(table)
+            extras = extra_columns(table.columns)
         self._kinds = {name: kinds[name] for name in extras} if kinds else {}
         types = {n: ARROW[self._kinds[n]] if kinds else t for n, t in extras.items()}
         types |= {name: pa.string() for name in ("mask", "bbox") if name in types}
-        self._summary = ManifestSummary(images=images, extra_types=types)
-        return self._summary
+        return ManifestSummary(images=len(hashes), ids=ids, extra_types=types)
 
     def __iter__(self) -> Iterator[ImageRef]:
         """The images in file order; checks the manifest first where that was not done."""
@@ -128,7 +136,7 @@ class Manifest:
         with open_table(self.uri, problems.add) as table:
             problems.unit = table.unit
             self._check_columns(table, problems)
-            for line, ref_id, image, target, cells in self._rows(table, problems):
+            for line, ref_id, path, target, cells in self._rows(table, problems):
                 try:
                     extra = {
                         name: None if (cell := cells.get(name)) is None else to(cell)
@@ -137,32 +145,31 @@ class Manifest:
                 except ValueError as error:
                     problems.add(line, f"{error}; the manifest changed since it was checked")
                 problems.raise_any()
-                yield ImageRef(id=ref_id, image=image, target=target, extra=extra)
+                yield ImageRef(id=ref_id, image=self._resolve(path), target=target, extra=extra)
         problems.raise_any()
 
     def _rows(
         self, table: Table, problems: Problems
     ) -> Iterator[tuple[int, str, str, int | None, Cells]]:
-        """Line, id, image, target and cells of every row that can be identified."""
-        column = _image_column(table.columns)
-        resolve, targets = self._resolve, self._targets
+        """Line, id, path as it is written, target and cells of every row that can be identified."""
+        column = image_column(table.columns)
+        targets = self._targets
         for line, cells in self._selected(table):
             path = cells.get(column)
             if path is None or not isinstance(path, str) or not path.strip():
-                problems.add(line, _no_image(column, path, cells))
+                problems.add(line, no_image(column, path, cells))
                 continue
-            image = resolve(path)
             target = None
             if text := _text(cells.get("target")).strip():
                 target = targets.index(text)
                 if target is None:
                     problems.add(line, "" if problems.full else targets.problem(text))
             if "id" not in cells:
-                ref_id = blake2b(f"{image}|{text}".encode()).hexdigest()[:16]
+                ref_id = blake2b(f"{self._resolve(path)}|{text}".encode()).hexdigest()[:16]
             elif not (ref_id := _text(cells["id"])).strip():
                 problems.add(line, "id is empty; fill it in, or drop the column for default ids")
                 continue
-            yield line, ref_id, image, target, cells
+            yield line, ref_id, path, target, cells
 
     def _selected(self, table: Table) -> Iterator[tuple[int, Cells]]:
         rows = table.rows
@@ -174,31 +181,12 @@ class Manifest:
         return islice(rows, self._limit)
 
     def _check_columns(self, table: Table, problems: Problems) -> None:
-        columns = table.columns
-        if not columns:
+        if not table.columns:
             problems.raise_any()
-            raise RequestError(f"{self.uri}: the manifest is empty; expected a column `image`")
-        image = _image_column(columns)
-        if image not in columns:
-            raise RequestError(f"{self.uri}: {_no_image_column(columns)}")
-        for name in (image, "mask", "bbox"):
-            kind = columns.get(name)
-            if kind is not None and not _is_text(kind):
-                raise RequestError(f"{self.uri}: column `{name}` is {kind}, expected strings")
-        for name in self._select:
-            if name not in columns and not table.grows:
-                raise RequestError(f"{self.uri}: {_no_column(name, columns)}")
-        if clash := [name for name in columns if name in OUTPUT_COLUMNS]:
-            names = ", ".join(f"`{name}`" for name in clash)
-            raise RequestError(
-                f"{self.uri}: {names} would collide with the output's own column of that name;"
-                f" rename it in the manifest, for example to `manifest_{clash[0]}`"
-            )
+        check_columns(self.uri, table, self._select)
 
     def _check_any(self, table: Table, images: int) -> None:
-        for name in self._select:
-            if name not in table.columns:
-                raise RequestError(f"{self.uri}: {_no_column(name, table.columns)}")
+        check_selected(self.uri, table.columns, self._select)
         if images == 0 and self._select:
             wanted = ", ".join(f"{name}={text}" for name, text in self._select.items())
             raise RequestError(f"{self.uri}: no row has {wanted}; expected at least one image")
@@ -209,19 +197,6 @@ class Manifest:
         if name == "mask":
             return self._resolve
         return CONVERT[self._kinds[name]] if name in self._kinds else lambda cell: cell
-
-
-def _image_column(columns: Mapping[str, Any]) -> str:
-    return next((name for name in IMAGE_COLUMNS if name in columns), "image")
-
-
-def _extras(table: Table) -> dict[str, pa.DataType | None]:
-    own = (_image_column(table.columns), "id", "target")
-    return {name: kind for name, kind in table.columns.items() if name not in own}
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def _text(cell: Any) -> str:
@@ -248,26 +223,3 @@ def _repeated(ref_id: str, cells: Cells, first: str) -> str:
     if "id" in cells:
         return f"id {ref_id!r} is the id of {first} too; ids have to be unique"
     return f"image and target are those of {first}; drop the row or add a column `id`"
-
-
-def _no_image(column: str, path: Any, cells: Cells) -> str:
-    if path is not None and not isinstance(path, str):
-        return f"`{column}` is {path!r}, expected a path or URL"
-    other = [name for name in IMAGE_COLUMNS if name != column and cells.get(name)]
-    if path is None and column not in cells and other:
-        return f"the image is in `{other[0]}`, in the lines before in `{column}`; use one name"
-    return f"`{column}` is empty; expected a path or URL"
-
-
-def _no_image_column(columns: Mapping[str, Any]) -> str:
-    folded = {name.casefold(): name for name in columns}
-    close = [m for name in IMAGE_COLUMNS for m in get_close_matches(name, folded, n=1)]
-    hint = f"; rename `{folded[close[0]]}` to `image`" if close else ""
-    return (
-        f"there is no column `image` (or {', '.join(IMAGE_COLUMNS[1:])});"
-        f" found: {', '.join(columns)}{hint}"
-    )
-
-
-def _no_column(name: str, columns: Mapping[str, Any]) -> str:
-    return f"there is no column `{name}` to select by; found: {', '.join(columns)}"

@@ -7,7 +7,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -17,37 +17,22 @@ from inr_core import METHODS
 from pipeline.classifiers import Classifier, load_classifier
 from pipeline.columns import coerce, reconcile
 from pipeline.commits import RunFolder
+from pipeline.committed import Committed
 from pipeline.errors import ImageError, RequestError
 from pipeline.frozen import PRECISION, Precision
 from pipeline.images import read_image
 from pipeline.job import Job
 from pipeline.manifest import ImageRef, Manifest
 from pipeline.schemas import SCHEMA_VERSION
+from pipeline.shard import Shard
 from pipeline.store import Store
-from pipeline.worker import Shard, WorkerSpec, chunks
+from pipeline.threads import one_thread
+from pipeline.worker import WorkerSpec, chunks
 
 LARGEST_SHARD = {"cpu": 16, "cuda": 256}  # images: minutes of work, lost when a worker dies
 SHARDS_PER_WORKER = 4  # at least, while there are images enough: so that no worker idles at the end
 BATCH = {"cpu": 1, "cuda": 32}  # 1: on a CPU larger batches are not faster
 MICROBATCH = {"cpu": 1, "cuda": 256}  # 1: a CPU gains nothing from more than one network at once
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """Ids that are done: explained, or failed and never explained."""
-
-    explained: set[str] = field(default_factory=set)
-    failed: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, folder: RunFolder) -> Committed:
-        """Read from the commit markers."""
-        explained: set[str] = set()
-        failed: set[str] = set()
-        for commit in folder.commits():
-            explained.update(commit.explained)
-            failed.update(commit.failed)
-        return cls(explained, failed - explained)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +63,15 @@ class Request:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.device, self.workers = _where(job)
+        self.device, self.workers = where(job)
         self.store = None if job.out is None else Store(job.out)
         self.folder = None if self.store is None else RunFolder(self.store)
         self.precision = job.precision or PRECISION[self.device]
-        self.classifier = load_classifier(job.model, weights=job.weights, preprocess=job.preprocess)
-        _check_method(job, self.classifier)
+        with one_thread():
+            self.classifier = load_classifier(
+                job.model, weights=job.weights, preprocess=job.preprocess
+            )
+            _check_method(job, self.classifier)
         self.manifest = Manifest(
             job.manifest,
             root=job.root,
@@ -92,7 +80,7 @@ class Request:
             classes=self.classifier.classes,
         )
         found = self.manifest.check()
-        self.images = found.images
+        self.images, self.ids = found.images, found.ids
         stored = None
         if self.folder is not None and not job.overwrite:
             stored = self.folder.fingerprint()
@@ -108,11 +96,8 @@ class Request:
         return Committed.of(self.folder)
 
     def plan(self, committed: Committed) -> Plan:
-        """Counts what is pending: one pass over the manifest."""
-        done = failed = 0
-        for ref in self.manifest:
-            done += ref.id in committed.explained
-            failed += ref.id in committed.failed
+        """Counts what is pending, without reading the manifest again."""
+        done, failed = self.ids.count(committed.explained), self.ids.count(committed.failed)
         pending = self.images - done - (0 if self.job.retry_failed else failed)
         size = self._shard_size(pending)
         return Plan(
@@ -199,7 +184,7 @@ def _image_digest(uri: str | None) -> str | None:
     return hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
 
 
-def _where(job: Job) -> tuple[str, int]:
+def where(job: Job) -> tuple[str, int]:
     """Device and number of actors: --gpus, else --workers, else whatever this machine has."""
     if job.gpus and job.workers is not None:
         raise RequestError(f"--gpus {job.gpus} and --workers {job.workers}: give one of the two")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import torch
 from fsspec.core import url_to_fs
 from PIL import Image
@@ -19,6 +18,9 @@ from pipeline.commits import RunFolder
 from pipeline.errors import RequestError
 from pipeline.schemas import schemas
 from pipeline.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 MaskArray = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -215,6 +217,8 @@ class RunReader:
         return self._datasets[table]
 
     def _open(self, table: str) -> ds.Dataset:
+        import pyarrow.dataset as ds  # imports pandas where it is installed; not for `xaipipe run`
+
         names = self.folder.table_files(table)
         if not names:
             return ds.dataset(schemas({})[table].empty_table())

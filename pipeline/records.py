@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from inr_core import Explanation
 from pipeline.errors import ImageError
-from pipeline.images import LoadedImage
 from pipeline.manifest import ImageRef
+
+if TYPE_CHECKING:  # whoever has one of these has torch; the scheduler needs none
+    from inr_core import Explanation
+    from pipeline.images import LoadedImage
 
 Row = dict[str, Any]
 

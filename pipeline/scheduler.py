@@ -6,21 +6,19 @@ that kills its worker twice is cut in two; an image that does so alone is set as
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from pipeline.cluster import ray_for
 from pipeline.errors import ImageError, RunError
 from pipeline.records import failure_row
-from pipeline.worker import Rows, Shard, ShardResult, ShardWorker, WorkerSpec, shard_result
+from pipeline.shard import Rows, Shard, ShardResult, shard_result
 
 IN_FLIGHT = 2  # shards an actor holds, so that the next one is there when one ends
 DEATHS_PER_SHARD = 2
@@ -29,54 +27,51 @@ DEATHS_IN_A_ROW = 20  # workers in a row that died without any result in between
 TICK_S = 0.5
 
 
-def run_here(shards: Iterator[Shard], spec: WorkerSpec) -> Iterator[ShardResult | None]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Who explains the shards.
+
+    make    makes the worker of this name, in the process where it works
+    count   of workers; 0 is one in this process, without Ray
+    device  `cpu`, or `cuda` for one GPU each
+    """
+
+    make: Callable[[str], Callable[[Shard], ShardResult]]
+    count: int
+    device: str
+
+
+def run_here(shards: Iterator[Shard], workers: Workers) -> Iterator[ShardResult | None]:
     """Explain the shards in this process, one after the other; no Ray."""
-    worker = ShardWorker(spec)
+    worker = workers.make("")
     for shard in shards:
         yield worker(shard)
 
 
 def run_on_ray(
-    shards: Iterator[Shard], spec: WorkerSpec, workers: int, address: str | None
+    shards: Iterator[Shard], workers: Workers, address: str | None
 ) -> Iterator[ShardResult | None]:
-    """Explain the shards on `workers` actors; yields results as they come, None while waiting.
+    """Explain the shards on actors; yields results as they come, None while waiting.
 
-    address  a running cluster; None starts one on this machine and ends it afterwards
+    address  see `ray_for`
     Raises RunError when workers do not start or die one after the other.
     """
-    gpus = workers if spec.device == "cuda" else 0
-    start_ray(address, workers, gpus)
-    scheduler = _Scheduler(shards, spec, workers)
-    try:
-        yield from scheduler.run()
-    finally:
-        scheduler.stop()
-        ray.shutdown()
-
-
-def start_ray(address: str | None, cpus: int, gpus: int) -> None:
-    """Join a cluster, or start a silent one on this machine."""
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a local cluster listens on loopback only
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    on_terminate = signal.getsignal(signal.SIGTERM)
-    if address is not None:
-        ray.init(address=address, **common)
-    else:
-        ray.init(address="local", num_cpus=cpus, num_gpus=gpus, include_dashboard=False, **common)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_terminate)  # Ray puts its own in place, which aborts
+    with ray_for(workers.count, workers.device, address):
+        scheduler = _Scheduler(shards, workers)
+        try:
+            yield from scheduler.run()
+        finally:
+            scheduler.stop()
 
 
 class _Actor:
-    """A ShardWorker in a process of its own."""
+    """A worker in a process of its own."""
 
-    def __init__(self, spec: WorkerSpec, name: str) -> None:
-        self.worker = ShardWorker(spec, name)
+    def __init__(self, make: Callable[[str], Callable[[Shard], ShardResult]], name: str) -> None:
+        self.worker = make(name)
 
     def ready(self) -> None:
-        """Returns once the classifier is loaded."""
+        """Returns once the worker is made."""
 
     def explain(self, shard: Shard) -> ShardResult:
         return self.worker(shard)
@@ -98,22 +93,21 @@ class _Slot:
 
 
 class _Scheduler:
-    def __init__(self, shards: Iterator[Shard], spec: WorkerSpec, workers: int) -> None:
+    def __init__(self, shards: Iterator[Shard], workers: Workers) -> None:
         self.shards = shards
         self.exhausted = False
         self.again: deque[_Attempt] = deque()
-        self.spec = spec
         self.workers = workers
         self.slots: list[_Slot] = []
         self.started = 0
         self.failed_starts = 0
         self.deaths_in_a_row = 0
-        gpus = 1 if spec.device == "cuda" else 0
+        gpus = 1 if workers.device == "cuda" else 0
         remote: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)
         self.actor_class = remote(_Actor)
 
     def run(self) -> Iterator[ShardResult | None]:
-        for _ in range(self.workers):
+        for _ in range(self.workers.count):
             self._start()
         while True:
             self._fill()
@@ -126,7 +120,7 @@ class _Scheduler:
             ray.kill(slot.actor)
 
     def _start(self) -> None:
-        actor = self.actor_class.remote(self.spec, f"worker-{self.started}")
+        actor = self.actor_class.remote(self.workers.make, f"worker-{self.started}")
         self.started += 1
         self.slots.append(_Slot(actor, actor.ready.remote()))
 
@@ -214,15 +208,15 @@ class _Scheduler:
             self.again.append(_Attempt(Shard(shard.refs[:half], shard.salt)))
             self.again.append(_Attempt(Shard(shard.refs[half:], shard.salt)))
         else:
-            yield set_aside(shard, reason, self.spec)
+            yield set_aside(shard, reason)
 
 
-def set_aside(shard: Shard, reason: str, spec: WorkerSpec) -> ShardResult:
+def set_aside(shard: Shard, reason: str) -> ShardResult:
     """A result in which every image of the shard failed."""
     started = time.monotonic()
     error = ImageError("worker", f"{reason} ({DEATHS_PER_SHARD} times)")
     rows = Rows(failures=[failure_row(ref, error) for ref in shard.refs])
-    return shard_result(shard, rows, spec.extra_types, time.monotonic() - started, "driver")
+    return shard_result(shard, rows, {}, time.monotonic() - started, "driver")
 
 
 def _last(error: Exception) -> str:

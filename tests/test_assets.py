@@ -16,7 +16,8 @@ from pipeline.boxes import parse_boxes
 from pipeline.classifiers import load_classifier
 from pipeline.images import load_image
 from pipeline.manifest import Manifest
-from pipeline.worker import Shard, ShardWorker
+from pipeline.shard import Shard
+from pipeline.worker import ShardWorker
 
 ASSETS = Path(os.environ.get("XAIPIPE_ASSETS", "/nonexistent"))
 pytestmark = pytest.mark.skipif(

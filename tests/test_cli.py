@@ -38,7 +38,20 @@ def xaipipe(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "plan", "submit", "status", "show", "evaluate", "manifest", "demo"]
+    "command",
+    [
+        "run",
+        "plan",
+        "submit",
+        "status",
+        "show",
+        "compare",
+        "evaluate",
+        "benchmark",
+        "simulate",
+        "manifest",
+        "demo",
+    ],
 )
 def test_every_command_has_a_help_text(xaipipe, command):
     code, text = xaipipe(command, "--help")

@@ -61,7 +61,7 @@ def test_a_resolved_job_loads_to_the_same_job(tmp_path):
         ({"areas": [0.5, 0.1]}, "areas must be ascending"),
         ({"optimise.steps": 0}, "steps and areas_per_step must be at least 1"),
         ({"limit": 0}, "limit: .*greater than or equal to 1, got 0"),
-        ({"preset": "papper"}, "preset: 'papper' is unknown; expected default or paper"),
+        ({"preset": "papper"}, "preset: 'papper' is unknown; expected one of default, fast, "),
         ({"method": "gradcam2"}, "method"),
         ({"baseline": "x.png"}, "belong together"),
         ({"perturbation.kind": "custom"}, "belong together"),

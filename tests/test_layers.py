@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {  # import -> the only places that may use it
-    "ray": ("pipeline/scheduler.py", "jobs/submit.py"),
+    "ray": ("pipeline/cluster.py", "pipeline/scheduler.py", "jobs/submit.py"),
     "pyarrow": ("pipeline/",),
     "fsspec": ("pipeline/",),
     "pydantic": ("pipeline/",),

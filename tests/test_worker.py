@@ -15,7 +15,8 @@ from pipeline.images import load_image
 from pipeline.manifest import Manifest
 from pipeline.plan import Request
 from pipeline.shapes import CLASSES, write_dataset
-from pipeline.worker import Shard, ShardWorker, chunks
+from pipeline.shard import Shard
+from pipeline.worker import ShardWorker, chunks
 
 FAST = {"steps": 3, "areas": [0.1, 0.3], "model": "builtin:shapes", "workers": 0}
 
@@ -113,9 +114,9 @@ def test_only_the_image_that_breaks_the_classifier_fails(dataset, raises, reason
     refs = refs_of(dataset)
     worker = ShardWorker(spec_of(dataset))
     pixels = load_image(refs[2].image, worker.classifier.preprocess).pixels
-    inner = worker.classifier.classify
+    inner = worker.classifier.module
     poisoned = Poisoned(inner, pixels[0, 5], raises)
-    worker.classifier = dataclasses.replace(worker.classifier, classify=poisoned)
+    worker.classifier = dataclasses.replace(worker.classifier, module=poisoned)
     found = tables(worker(Shard(refs)))
     assert [row["id"] for row in found["images"]] == [refs[n].id for n in (0, 1, 3)]
     (failure,) = found["failures"]

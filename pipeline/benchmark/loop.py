@@ -1,0 +1,81 @@
+"""The method alone, on images in memory: called as a worker calls it, its passes counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inr_core import METHODS, Classify, Explanation
+from pipeline.benchmark.passes import PassCounter
+from pipeline.errors import ImageError, RequestError
+from pipeline.images import load_image
+from pipeline.manifest import ImageRef
+from pipeline.worker import ShardWorker, chunks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Prepared images (B, C, H, W) with their classes, the classes' scores, and ids."""
+
+    image_BCHW: Tensor
+    target_B: Tensor
+    score_B: Tensor
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A method at a worker's place; `counter` sees every call of the classifier.
+
+    config  of the class that belongs to the method
+    """
+
+    worker: ShardWorker
+    counter: PassCounter
+    method: str
+    config: Any
+
+    def __call__(self, batch: Batch, classify: Classify | None = None) -> list[list[Explanation]]:
+        """Explain a batch; `classify` may stand before the counter."""
+        return METHODS[self.method].explain(
+            batch.image_BCHW,
+            batch.target_B,
+            batch.score_B,
+            list(batch.ids),
+            classify or self.counter,
+            self.config,
+            seed=self.worker.spec.seed,
+            microbatch=self.worker.microbatch,
+            module=self.counter,
+            custom_baseline=self.worker.baseline,
+        )
+
+
+def prepared(worker: ShardWorker, refs: Sequence[ImageRef]) -> list[Batch]:
+    """Images in batches as the worker would make them; RequestError for one that cannot be read."""
+    return [_batch(worker, chunk) for chunk in chunks(refs, worker.spec.batch)]
+
+
+@torch.no_grad()
+def _batch(worker: ShardWorker, refs: Sequence[ImageRef]) -> Batch:
+    classifier = worker.classifier
+    try:
+        pixels = [load_image(ref.image, classifier.preprocess).pixels for ref in refs]
+    except ImageError as error:
+        names = ", ".join(ref.image for ref in refs)
+        raise RequestError(f"{names}: {error}; benchmark images that can be read") from error
+    image_BCHW = torch.stack(pixels).to(classifier.device)
+    scores_BK = classifier.classify(image_BCHW).softmax(1)
+    given = [-1 if ref.target is None else ref.target for ref in refs]
+    given_B = torch.tensor(given, device=classifier.device)
+    target_B = torch.where(given_B < 0, scores_BK.argmax(1), given_B)
+    return Batch(
+        image_BCHW=image_BCHW,
+        target_B=target_B,
+        score_B=scores_BK.gather(1, target_B[:, None])[:, 0],
+        ids=tuple(ref.id for ref in refs),
+    )

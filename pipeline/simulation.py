@@ -1,0 +1,127 @@
+"""Simulated runs: manifest, plan, scheduler, Ray and commits are real, but workers only sleep."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline.commits import Commit, RunFolder
+from pipeline.driver import run
+from pipeline.errors import RequestError
+from pipeline.job import load_job
+from pipeline.plan import Request
+from pipeline.process import private_memory
+from pipeline.scheduler import Workers
+from pipeline.sleeper import Sleeper
+from pipeline.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationConfig:
+    """images   of each worker
+    seconds     that a worker sleeps for an image
+    shard_size  images of a shard
+    """
+
+    images: int = 1280
+    seconds: float = 0.02
+    shard_size: int = 256
+
+    def __post_init__(self) -> None:
+        if self.seconds < 0 or self.shard_size < 1 or self.images < 2 * self.shard_size:
+            raise RequestError(
+                f"{self.images} images of {self.seconds} s in shards of {self.shard_size}; expected"
+                " no negative time, and two shards a worker at least"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """One simulated run.
+
+    workers        each with one GPU, as Ray believes
+    images         in all
+    steady         images/s between each worker's first and last commit, summed over workers
+    whole          images/s of the whole run: start and end of Ray and of the workers included
+    ideal          images/s if nothing but the sleep took time
+    ramp_up        seconds until every worker had a shard committed
+    driver_cpu     of the driver's process, in cores, over the whole run
+    memory_first   bytes of the driver's process (`private_memory`) after the first commit
+    memory_peak    and the most after any commit
+    """
+
+    workers: int
+    images: int
+    steady: float
+    whole: float
+    ideal: float
+    ramp_up: float
+    driver_cpu: float
+    memory_first: int
+    memory_peak: int
+
+
+def simulate(workers: int, config: SimulationConfig) -> Simulated:
+    """Run with so many sleeping workers on a local Ray that is told to have as many GPUs."""
+    with TemporaryDirectory() as folder:
+        images = workers * config.images
+        request = _request(Path(folder), images, config)
+        assert request.store is not None
+        request.folder = clock = _Clock(request.store)
+        sleepers = Workers(make=partial(Sleeper, config.seconds), count=workers, device="cuda")
+        cpu, started = time.process_time(), time.monotonic()
+        summary = run(request, lambda progress: None, sleepers)
+        cpu = time.process_time() - cpu
+    return Simulated(
+        workers=workers,
+        images=summary.explained,
+        steady=clock.rate(),
+        whole=summary.explained / summary.seconds,
+        ideal=workers / config.seconds if config.seconds else float("inf"),
+        ramp_up=max(done[0][0] for done in clock.times.values()) - started,
+        driver_cpu=cpu / summary.seconds,
+        memory_first=clock.memory[0],
+        memory_peak=max(clock.memory),
+    )
+
+
+def _request(folder: Path, images: int, config: SimulationConfig) -> Request:
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "image", "target"])
+        writer.writerows([f"image-{n:08d}", f"{n:08d}.jpg", 0] for n in range(images))
+    job = {
+        "manifest": str(folder / "manifest.csv"),
+        "out": str(folder / "out"),
+        "model": "builtin:shapes",  # never called
+        "shard_size": config.shard_size,
+    }
+    return Request(load_job(None, job))
+
+
+class _Clock(RunFolder):
+    """A run's folder that notes when whose images are committed, and the memory it takes then."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.times: dict[str, list[tuple[float, int]]] = {}  # worker -> (time, images)
+        self.memory: list[int] = []
+
+    def commit(self, shard_name: str, tables: Mapping[str, bytes], commit: Commit) -> None:
+        super().commit(shard_name, tables, commit)
+        done = (time.monotonic(), len(commit.explained))
+        self.times.setdefault(commit.worker, []).append(done)
+        self.memory.append(private_memory())
+
+    def rate(self) -> float:
+        """Images/s between each worker's first and last commit, summed over the workers."""
+        rate = 0.0
+        for (first, _), *rest in self.times.values():
+            if rest:
+                rate += sum(images for _, images in rest) / (rest[-1][0] - first)
+        return rate
