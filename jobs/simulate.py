@@ -6,13 +6,15 @@ import json
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import RequestError
+from pipeline.moment import Moment
+from pipeline.planning import Planning, planning
 from pipeline.simulation import Simulated, SimulationConfig
 from pipeline.simulation import simulate as simulated
 
@@ -20,6 +22,7 @@ _DEFAULT = SimulationConfig()
 
 
 def simulate(
+    context: typer.Context,
     gpus: Annotated[
         str, typer.Option(help="Numbers of workers, each with one GPU as Ray is told.")
     ] = "1,4,16",
@@ -28,6 +31,9 @@ def simulate(
         float, typer.Option(help="That a worker sleeps for an image.")
     ] = _DEFAULT.seconds,
     shard_size: Annotated[int, typer.Option(help="Images per shard.")] = _DEFAULT.shard_size,
+    rows: Annotated[
+        int | None, typer.Option(help="Measure planning and committing so many rows instead.")
+    ] = None,
     json_: Annotated[
         Path | None, typer.Option("--json", help="File that receives the figures.")
     ] = None,
@@ -38,17 +44,37 @@ def simulate(
     `steady` counts from each worker's first commit to its last; `whole run` also has the start of
     Ray and of the workers in it, and the end, when some workers have nothing left to do. In
     brackets, how many times the rate of the run before.
+
+    With --rows, no worker is started: how soon has a run of so many rows its first shard, in an
+    empty folder and in one of which half is committed, and what does it take to commit a shard?
     """
     console = Console()
+    if rows is not None:
+        _refuse_others(context)
+        with console.status(f"{rows} rows"):
+            found = planning(rows, shard_size)
+        _print_planning(found, console)
+        _write(json_, asdict(found))
+        return
     config = SimulationConfig(images=images, seconds=seconds, shard_size=shard_size)
     runs: list[Simulated] = []
     for workers in _numbers(gpus):
         with console.status(f"{workers} workers"):
             runs.append(simulated(workers, config))
     console.print(_table(runs), highlight=False)
-    if json_ is not None:
-        report = {"config": asdict(config), "runs": [asdict(run) for run in runs]}
-        json_.write_text(json.dumps(report, indent=1))
+    _write(json_, {"config": asdict(config), "runs": [asdict(run) for run in runs]})
+
+
+def _write(file: Path | None, report: dict[str, Any]) -> None:
+    if file is not None:
+        file.write_text(json.dumps(report, indent=1))
+
+
+def _refuse_others(context: typer.Context) -> None:
+    for name in ("gpus", "images", "seconds"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise RequestError(f"--rows starts no workers: leave out --{name}, or --rows")
 
 
 def _numbers(text: str) -> list[int]:
@@ -81,3 +107,47 @@ def _rates(rates: list[float]) -> list[str]:
     """Each with how many times the one before it is."""
     times = [f" ({rate / before:.2f} x)" for before, rate in pairwise(rates)]
     return [f"{rate:.1f}{more}" for rate, more in zip(rates, ["", *times], strict=True)]
+
+
+def _print_planning(found: Planning, console: Console) -> None:
+    """One table of the two processes that plan, a line each for the one that commits."""
+    both = (found.empty, found.half)
+    table = Table("run", "empty", "half committed", box=None, pad_edge=False)
+    for name, texts in {
+        "rows of the manifest": [f"{p.rows}" for p in both],
+        "rows to explain": [f"{p.pending}" for p in both],
+        "all imported after": [_when(p.imports) for p in both],
+        "first shard ready after": [_when(p.first) for p in both],
+        "last shard ready after": [_when(p.all) for p in both],
+        "memory: all imported": [_memory(p.imports) for p in both],
+        "memory: most": [_memory(p.all) for p in both],
+    }.items():
+        table.add_row(name, *texts)
+    console.print(table, highlight=False)
+    console.print("time: since its process began (computing); memory: private (with libraries)")
+    for line in _committing(found):
+        console.print(line, highlight=False)
+
+
+def _when(moment: Moment) -> str:
+    return f"{moment.seconds:.1f} s ({moment.processor:.1f} s)"
+
+
+def _memory(moment: Moment) -> str:
+    return f"{moment.private / 1e6:.0f} MB ({moment.resident / 1e6:.0f} MB)"
+
+
+def _committing(found: Planning) -> list[str]:
+    c = found.committing
+    lines = [
+        f"commit of a shard of {c.full_bytes / c.full / 1e6:.1f} MB, mean of {c.full}: "
+        f"{c.full_seconds / c.full:.3f} s ({c.full_processor / c.full:.3f} s)",
+        f"all {found.shards} shards of {found.shard_size} images, computed from it: "
+        f"{found.commits:.0f} s",
+    ]
+    if c.small:
+        lines.append(
+            f"commit of a shard with tables of one image, mean of {c.small}: "
+            f"{c.small_seconds / c.small:.3f} s"
+        )
+    return lines

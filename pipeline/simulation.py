@@ -69,8 +69,8 @@ class Simulated:
 def simulate(workers: int, config: SimulationConfig) -> Simulated:
     """Run with so many sleeping workers on a local Ray that is told to have as many GPUs."""
     with TemporaryDirectory() as folder:
-        images = workers * config.images
-        request = _request(Path(folder), images, config)
+        write_rows(Path(folder), workers * config.images)
+        request = sleeping_request(Path(folder), config.shard_size)
         assert request.store is not None
         request.folder = clock = _Clock(request.store)
         sleepers = Workers(make=partial(Sleeper, config.seconds), count=workers, device="cuda")
@@ -90,16 +90,22 @@ def simulate(workers: int, config: SimulationConfig) -> Simulated:
     )
 
 
-def _request(folder: Path, images: int, config: SimulationConfig) -> Request:
+def write_rows(folder: Path, rows: int) -> None:
+    """A manifest of images that are not there."""
     with open(folder / "manifest.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "image", "target"])
-        writer.writerows([f"image-{n:08d}", f"{n:08d}.jpg", 0] for n in range(images))
+        writer.writerows([f"image-{n:08d}", f"{n:08d}.jpg", n % 10] for n in range(rows))
+
+
+def sleeping_request(folder: Path, shard_size: int, limit: int | None = None) -> Request:
+    """A run of the manifest in `folder`, whose classifier is not for calling."""
     job = {
         "manifest": str(folder / "manifest.csv"),
         "out": str(folder / "out"),
-        "model": "builtin:shapes",  # never called
-        "shard_size": config.shard_size,
+        "model": "builtin:shapes",
+        "shard_size": shard_size,
+        "limit": limit,
     }
     return Request(load_job(None, job))
 

@@ -4,16 +4,28 @@ import io
 import json
 import subprocess
 import sys
+import time
 from functools import partial
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import pipeline
 from jobs import cli
-from pipeline import Request, load_job
+from pipeline import Request, RunError, load_job
+from pipeline.moment import LOOK_S, watched
+from pipeline.planning import _apart, commit
+from pipeline.process import private_memory
 from pipeline.scheduler import Workers
-from pipeline.simulation import SimulationConfig, _Clock, simulate
+from pipeline.simulation import (
+    SimulationConfig,
+    _Clock,
+    simulate,
+    sleeping_request,
+    write_rows,
+)
 from pipeline.sleeper import Sleeper
 from pipeline.store import Store
 
@@ -80,11 +92,91 @@ def test_the_command_prints_a_column_for_each_number_and_writes_json(monkeypatch
     assert "images" in printed and " x)" in printed
 
 
+def test_every_row_is_planned_once_and_the_committed_half_never_again(tmp_path):
+    write_rows(tmp_path, 2001)
+    ids = [f"image-{n:08d}" for n in range(2001)]
+
+    def planned():
+        request = sleeping_request(tmp_path, 64)
+        committed = request.committed()
+        plan = request.plan(committed)
+        shards = [[ref.id for ref in s.refs] for s in request.shards(plan, committed, "")]
+        assert [len(shard) for shard in shards[:-1]] == [64] * (plan.shards - 1)
+        return plan, [id_ for shard in shards for id_ in shard]
+
+    plan, sent = planned()
+    assert (plan.images, plan.done, plan.pending, plan.shards) == (2001, 0, 2001, 32)
+    assert sent == ids
+    found = commit(tmp_path, 64, 1000)
+    assert (found.full, found.small) == (16, 0)
+    plan, sent = planned()
+    assert (plan.images, plan.done, plan.pending, plan.shards) == (2001, 1000, 1001, 16)
+    assert sent == ids[1000:]
+
+
+def test_the_half_is_committed_with_full_tables_first_and_small_ones_then(tmp_path):
+    write_rows(tmp_path, 51)
+    found = commit(tmp_path, 2, 51)
+    assert (found.full, found.small) == (16, 10)
+    run = sleeping_request(tmp_path, 2).folder
+    commits = {c.shard: c for c in run.commits()}
+    assert sorted(i for c in commits.values() for i in c.explained) == [
+        f"image-{n:08d}" for n in range(51)
+    ]
+    sizes = {}
+    for file in sorted((tmp_path / "out").glob("*/*.parquet")):
+        sizes[file.stem] = sizes.get(file.stem, 0) + file.stat().st_size
+    assert {name: sum(c.bytes.values()) for name, c in commits.items()} == sizes
+    assert [c.rows["images"] for c in commits.values()].count(2) == 16
+    assert found.full_bytes == sum(
+        sizes[name] for name, c in commits.items() if c.rows["images"] == 2
+    )
+
+
+def test_a_process_that_fails_is_an_error_with_its_reason(tmp_path):
+    with pytest.raises(RunError, match="failed: .*manifest.csv: the manifest cannot"):
+        _apart("plan", str(tmp_path), 256, 4)
+
+
+def test_a_moment_remembers_memory_that_was_given_back():
+    with watched() as now:
+        before = now()
+        held = np.ones(30_000_000)  # 240 MB
+        time.sleep(25 * LOOK_S)
+        del held
+        assert private_memory() < before.private + 200e6 < now().private
+
+
+def test_rows_prints_what_processes_of_their_own_measured(monkeypatch, tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    asked = ["--rows", "601", "--shard-size", "16", "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", ["xaipipe", "simulate", *asked])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert not exit_.value.code
+    found = json.loads(file.read_text())
+    assert found["shards"] == 38
+    counts = ("rows", "done", "pending", "sent", "shards")
+    assert [found["empty"][name] for name in counts] == [601, 0, 601, 601, 38]
+    assert [found["half"][name] for name in counts] == [601, 300, 301, 301, 19]
+    assert (found["committing"]["full"], found["committing"]["small"]) == (16, 3)
+    assert found["commits"] == pytest.approx(38 / 16 * found["committing"]["full_seconds"])
+    for run in (found["empty"], found["half"]):
+        for before, after in pairwise([run["imports"], run["first"], run["all"]]):
+            assert all(0 < before[name] <= after[name] for name in before)
+        assert run["all"]["private"] < run["all"]["resident"]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "rows to explain 601 301" in printed
+    assert "all 38 shards of 16 images, computed from it" in printed and "mean of 3" in printed
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--gpus", "1,many"], "expected numbers"),
         (["--gpus", "0"], "at least one worker"),
+        (["--rows", "1"], "expected two rows"),
+        (["--rows", "9", "--gpus", "2"], "leave out --gpus, or --rows"),
         (["--images", "3", "--shard-size", "2"], "two shards"),
     ],
 )
