@@ -28,7 +28,11 @@ class _Threshold(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float
+        ctx: Any,
+        field_NAP: Tensor,
+        area_NA: Tensor,
+        weight_NAP: Tensor,
+        temperature: float | Tensor,
     ) -> Tensor:
         tau_NA1 = _solve(field_NAP, area_NA, weight_NAP, temperature)
         mask = torch.sigmoid((field_NAP - tau_NA1) / temperature)
@@ -44,7 +48,9 @@ class _Threshold(torch.autograd.Function):
         return grads[0] * share, None, None, None
 
 
-def threshold(field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float) -> Tensor:
+def threshold(
+    field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float | Tensor
+) -> Tensor:
     """The threshold tau, (N, A, 1), at which the weighted mean of the mask is exactly the area.
 
     weight_NAP  share of every cell in the area, >= 0; its sum (what may be kept) exceeds area_NA
@@ -54,7 +60,9 @@ def threshold(field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperatur
     return tau
 
 
-def _solve(field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float) -> Tensor:
+def _solve(
+    field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float | Tensor
+) -> Tensor:
     """Newton's steps, halving the bracket wherever one would leave it.
 
     Were all cells equal to c, tau would be c - T logit(a / sum(v)): this brackets the root.

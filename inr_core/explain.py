@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from inr_core.area import area_sequence, check_areas
+from inr_core.area import check_areas
 from inr_core.explanation import Explanation
 from inr_core.faithfulness import mask_scores, minimal_area
 from inr_core.mask import MaskConfig, render
 from inr_core.microbatch import MicroBatch
 from inr_core.objective import ObjectiveConfig, final_objective
-from inr_core.optimise import Classify, OptimiseConfig, Scene, draw_levels, optimise
+from inr_core.optimise import draw_levels, optimise
 from inr_core.perturbation import PerturbationConfig, baselines
+from inr_core.scene import Classify, Scene
+from inr_core.schedule import OptimiseConfig, Schedule
 from inr_core.seeds import stable_seed
 from inr_core.siren import init_parameters
+from inr_core.slots import Networks
 from inr_core.start import StartConfig, fitted_start
 
 
@@ -134,7 +137,7 @@ def explain_together(
         )
         seeds = [stable_seed(seed, ids[b], r, round_) for b, r in networks]
         firsts = [n for n, (_, restart) in enumerate(networks) if restart == 0]
-        theta_NK = _optimised(
+        theta_NK, steps_N = _optimised(
             seeds, firsts, previous_NJK, round_, scene, classify, config, microbatch
         )
         explanations = _explanations(
@@ -143,7 +146,8 @@ def explain_together(
         going_on = []
         for n, ((b, r), explanation) in enumerate(zip(networks, explanations, strict=True)):
             if round_ == 0 or _explains(explanation, score_B[b].item(), config):
-                found[b].append(replace(explanation, restart=r, seed=seeds[n]))
+                steps = int(steps_N[n])
+                found[b].append(replace(explanation, restart=r, seed=seeds[n], steps=steps))
                 going_on.append(n)
         networks = [networks[n] for n in going_on]
         if not networks:
@@ -161,8 +165,9 @@ def _optimised(
     classify: Classify,
     config: InrConfig,
     microbatch: MicroBatch,
-) -> Tensor:
-    """Parameters after the optimisation, (N, K), rounded to the float16 in which they are kept.
+) -> tuple[Tensor, Tensor]:
+    """Parameters after the optimisation, (N, K), rounded to the float16 in which they are kept,
+    and the steps taken, (N,).
 
     firsts  networks that are the first restart of their image
     """
@@ -181,21 +186,18 @@ def _optimised(
             config.start,
             microbatch,
         )
-    levels = scene.baseline_NLCHW.shape[1]
     steps, count = config.optimise.steps, config.optimise.areas_per_step
-    theta_NK, _ = optimise(
-        theta_NK,
-        previous_NJK,
-        area_sequence(steps, count, low, high).to(device),
-        draw_levels(seeds, levels, steps, count).to(device),
-        scene,
-        classify,
-        config.mask,
-        config.objective,
-        config.optimise,
-        microbatch,
+    networks = Networks(
+        theta_NK=theta_NK,
+        previous_NJK=previous_NJK,
+        level_NSA=draw_levels(seeds, scene.baseline_NLCHW.shape[1], steps, count).to(device),
+        scene=scene,
     )
-    return theta_NK.half().float()
+    schedule = Schedule.of(config.optimise, (low, high), config.mask.temperature, theta_NK)
+    theta_NK, steps_N = optimise(
+        networks, schedule, classify, config.mask, config.objective, microbatch
+    )
+    return theta_NK.half().float(), steps_N
 
 
 def _explanations(
@@ -208,7 +210,7 @@ def _explanations(
     config: InrConfig,
     microbatch: MicroBatch,
 ) -> list[Explanation]:
-    """Render and score the networks of one round; restart, seed and best are filled in later."""
+    """Render and score the networks of one round; the rest is filled in later."""
     areas = config.areas_of_round(round_)
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
     area_NA = torch.tensor(areas, dtype=torch.float64).expand(len(theta_NK), -1)
@@ -224,7 +226,7 @@ def _explanations(
             seed=0,
             best=False,
             objective=objective_N[n].item(),
-            steps=config.optimise.steps,
+            steps=0,
             minimal_area=minimal_area(areas, kept_NA[n], score_N[n].item()),
             parameters=theta_NK[n].half().cpu(),
             areas=areas,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from inr_core.microbatch import MicroBatch
-from inr_core.optimise import Classify, Scene
+from inr_core.scene import Classify, Scene
 
 
 def target_score(logits_MK: Tensor, target_M: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def mask_scores(
         mask = mask_NAHW[chosen].to(scene.image_NCHW) / 255
         level = torch.full(mask.shape[:2], strongest, device=mask.device)
         target = scene.target_N[chosen].repeat_interleave(areas)
-        shown = torch.cat([scene.shown(m, level, chosen) for m in (mask, 1 - mask)])
+        shown = torch.cat([scene.of(chosen).shown(m, level) for m in (mask, 1 - mask)])
         scores = target_score(classify(shown), target.repeat(2))
         return scores.view(2, -1, areas)
 

@@ -1,11 +1,13 @@
 """From networks to masks: coarse field -> area constraint -> rounds -> upsampling.
 
-The network is evaluated on a coarse grid; the sigmoid, the exact area and the exclusion of earlier
+The network is evaluated on a coarse grid, or, while it is optimised, at fewer points from which the
+smooth field is interpolated to that grid; the sigmoid, the exact area and the exclusion of earlier
 rounds act there, and the mask is interpolated to its size. Interpolation is linear, so the area
 stays exact (cells are weighted by what they contribute to the interpolated mask), masks that sum
 to at most 1 on the grid do so everywhere, and two of them never both exceed .5.
 
-Shapes: N networks, A areas, P = h * w cells of the coarse grid, K parameters, J earlier rounds.
+Shapes: N networks, A areas, P = h * w cells of the coarse grid, Q points at which networks are
+evaluated, K parameters, J earlier rounds.
 Masks are in [0, 1]; 1 = keep, 0 = perturb.
 """
 
@@ -20,7 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from inr_core.area import threshold
-from inr_core.siren import SirenConfig, grid, siren
+from inr_core.grid import ORDER, centres, grid, interpolation, spread
+from inr_core.siren import SirenConfig, siren
 
 AreaConstraint = Literal["exact", "vecsort"]
 
@@ -31,6 +34,8 @@ class MaskConfig:
 
     network       the SIREN
     stride        pixels of the mask per cell of the coarse grid, each way
+    points        along each side at which a network is evaluated while it is optimised, at the
+                  most; None: at every cell, as for the stored masks
     temperature   width of the final sigmoid, in standard deviations of the field
     area          `exact`: the field is thresholded where the mask has its area; `vecsort`: a plain
                   sigmoid, drawn to its area by the paper's penalty
@@ -39,6 +44,7 @@ class MaskConfig:
 
     network: SirenConfig = field(default_factory=SirenConfig)
     stride: int = 4
+    points: int | None = 29
     temperature: float = 0.05
     area: AreaConstraint = "exact"
     exclude_area: float | None = None
@@ -48,6 +54,8 @@ class MaskConfig:
             raise ValueError(f"area must be exact or vecsort, got {self.area!r}")
         if self.stride < 1:
             raise ValueError(f"stride must be at least 1, got {self.stride}")
+        if self.points is not None and self.points < ORDER:
+            raise ValueError(f"points must be None or at least {ORDER}, got {self.points}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be positive, got {self.temperature}")
         if self.exclude_area is not None and not 0 < self.exclude_area < 1:
@@ -62,19 +70,43 @@ class MaskConfig:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The coarse grid under a mask of `size` = (height, width)."""
+    """The coarse grid under a mask of `size` = (height, width).
+
+    cells       (h, w)
+    points_Q2   coordinates at which networks are evaluated
+    weight_P    what each cell contributes to the mean of the interpolated mask; sums to 1
+    refinement  matrices that interpolate along rows and columns, from points to cells
+    """
 
     size: tuple[int, int]
     cells: tuple[int, int]
-    coords_P2: Tensor
-    weight_P: Tensor  # what each cell contributes to the mean of the interpolated mask; sums to 1
+    points_Q2: Tensor
+    weight_P: Tensor
+    refinement: tuple[Tensor, Tensor] | None
 
     @classmethod
-    def of(cls, size: tuple[int, int], stride: int, like: Tensor) -> Canvas:
-        """The canvas for masks of `size` on the device and in the precision of `like`."""
+    def of(
+        cls, size: tuple[int, int], stride: int, like: Tensor, points: int | None = None
+    ) -> Canvas:
+        """The canvas for masks of `size` on the device and in the precision of `like`.
+
+        points  along each side, at the most; None: one for each cell
+        """
         h, w = (math.ceil(side / stride) for side in size)
-        weight = torch.outer(_share(h, size[0], like), _share(w, size[1], like))
-        return cls(size, (h, w), grid(h, w, like), weight.flatten())
+        weight = torch.outer(_share(h, size[0], like), _share(w, size[1], like)).flatten()
+        if points is None or points >= min(h, w):
+            return cls(size, (h, w), grid(centres(h, like), centres(w, like)), weight, None)
+        points_Q2 = grid(spread(points, h, like), spread(points, w, like))
+        matrices = interpolation(points, h).to(like), interpolation(points, w).to(like)
+        return cls(size, (h, w), points_Q2, weight, matrices)
+
+    def refine(self, field_NAQ: Tensor) -> Tensor:
+        """The field at every cell, (N, A, P), of its values at the points."""
+        if self.refinement is None:
+            return field_NAQ
+        rows, columns = self.refinement
+        points = field_NAQ.view(*field_NAQ.shape[:2], rows.shape[1], columns.shape[1])
+        return (rows @ points @ columns.mT).flatten(2)
 
     def upsample(self, mask_NAP: Tensor) -> Tensor:
         """Bilinear interpolation of coarse masks to (N, A, H, W)."""
@@ -101,15 +133,16 @@ def coarse_mask(
     occupied_NAP: Tensor,
     canvas: Canvas,
     config: MaskConfig,
-    temperature: float | None = None,
+    temperature: float | Tensor | None = None,
 ) -> Tensor:
     """Masks of one round on the coarse grid, (N, A, P), outside what is occupied.
 
     occupied_NAP  sum of the earlier rounds' masks, in [0, 1]; may broadcast over A and P
+    temperature   one for all, or (N, 1, 1); None: the final one
     """
     if temperature is None:
         temperature = config.temperature
-    field_NAP = siren(theta_NK, canvas.coords_P2, area_NA, config.network)
+    field_NAP = canvas.refine(siren(theta_NK, canvas.points_Q2, area_NA, config.network))
     free_NAP = (1 - occupied_NAP).clamp_min(0).expand_as(field_NAP)
     if config.area == "vecsort":
         return free_NAP * torch.sigmoid(field_NAP / temperature)
@@ -117,7 +150,7 @@ def coarse_mask(
 
 
 def exact_mask(
-    field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float
+    field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float | Tensor
 ) -> Tensor:
     """Masks of any field, (N, A, P), whose weighted mean is exactly the area."""
     level_NAP = standardise(field_NAP, weight_NAP)
@@ -137,7 +170,7 @@ def occupied(previous_NJK: Tensor, area_NA: Tensor, canvas: Canvas, config: Mask
     """Sum of the earlier rounds' masks at these areas (or at the one excluded area): (N, A, P)."""
     if config.exclude_area is not None:
         area_NA = torch.full_like(area_NA[:, :1], config.exclude_area)
-    total = area_NA.new_zeros(*area_NA.shape, len(canvas.coords_P2))
+    total = area_NA.new_zeros(*area_NA.shape, len(canvas.weight_P))
     for theta_NK in previous_NJK.unbind(1):
         total = total + coarse_mask(theta_NK, area_NA, total, canvas, config)
     return total

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -88,8 +88,36 @@ def perturb(
     mask = mask_NAHW[:, :, None]
     if pyramid:
         return _pyramid(image_NCHW, baseline_NLCHW, mask)
-    network = torch.arange(len(image_NCHW), device=level_NA.device)[:, None]
-    return torch.lerp(baseline_NLCHW[network, level_NA], image_NCHW[:, None], mask)
+    baseline_NACHW = baseline_NLCHW  # of one level: the same for all masks
+    if baseline_NLCHW.shape[1] > 1:
+        network = torch.arange(len(image_NCHW), device=level_NA.device)[:, None]
+        baseline_NACHW = baseline_NLCHW[network, level_NA]
+    blended: Tensor = _Blend.apply(mask, image_NCHW[:, None], baseline_NACHW)
+    return blended
+
+
+class _Blend(torch.autograd.Function):
+    """lerp(baseline, image, mask) for masks of one channel, laid out as classifiers like it best.
+
+    The gradient goes to the mask alone, channels added up before anything is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, mask_NA1HW: Tensor, image: Tensor, baseline: Tensor) -> Tensor:
+        ctx.save_for_backward(image - baseline)
+        blended = torch.lerp(baseline, image, mask_NA1HW)
+        return _channels_last(blended)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (way,) = ctx.saved_tensors
+        by_channel = (grads[0] * _channels_last(way)).unbind(2)
+        return sum(by_channel[1:], by_channel[0])[:, :, None], None, None
+
+
+def _channels_last(image_NACHW: Tensor) -> Tensor:
+    """The same values, channels next to each other in memory."""
+    return image_NACHW.movedim(2, -1).contiguous().movedim(-1, 2)
 
 
 def _pyramid(image_NCHW: Tensor, baseline_NLCHW: Tensor, mask_NA1HW: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from inr_core.explain import InrConfig
 from inr_core.mask import MaskConfig
 from inr_core.objective import ObjectiveConfig
-from inr_core.optimise import OptimiseConfig
 from inr_core.perturbation import PerturbationConfig
+from inr_core.schedule import OptimiseConfig
 from inr_core.siren import SirenConfig
 from inr_core.start import StartConfig
 
@@ -22,7 +22,10 @@ PRESETS = {
     # penalty. The paper's sizes and rates are not public; these are ours.
     "paper": InrConfig(
         mask=MaskConfig(
-            network=SirenConfig(w0_first=8.0, sine_layers=4), area="vecsort", temperature=1.0
+            network=SirenConfig(w0_first=8.0, sine_layers=4),
+            area="vecsort",
+            temperature=1.0,
+            points=None,
         ),
         start=StartConfig(kind="random"),
         perturbation=PerturbationConfig(kind="blur"),

@@ -83,22 +83,18 @@ def unpack(theta_NK: Tensor, config: SirenConfig) -> list[Tensor]:
 
 def siren(theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenConfig) -> Tensor:
     """Evaluate N networks at P coordinates for A areas each: the field, (N, A, P), unbounded."""
+    hidden_NAPD, last = hidden_units(theta_NK, coords_P2, area_NA, config)
+    return (hidden_NAPD * last.mT[:, None]).sum(-1)
+
+
+def hidden_units(
+    theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenConfig
+) -> tuple[Tensor, Tensor]:
+    """What the last layer adds up, (N, A, P, D), and its weights, (N, D, 1)."""
     first, shift, area_weight, *rest, last = unpack(theta_NK, config)
     wave_NPD = config.w0_first * (coords_P2 @ first + shift)
     condition_NAD = (torch.logit(area_NA) / 2)[:, :, None] * area_weight
     hidden = torch.sin(wave_NPD[:, None] + condition_NAD[:, :, None]).flatten(1, 2)
     for weight, bias in zip(rest[::2], rest[1::2], strict=True):
         hidden = torch.sin(config.w0_hidden * torch.baddbmm(bias, hidden, weight))
-    field = (hidden * last.mT).sum(-1)
-    return field.view(theta_NK.shape[0], area_NA.shape[1], coords_P2.shape[0])
-
-
-def grid(height: int, width: int, like: Tensor) -> Tensor:
-    """Centres of the cells of a height x width grid, (P, 2) in [-1, 1], row first."""
-
-    def centres(count: int) -> Tensor:
-        index = torch.arange(count, dtype=like.dtype, device=like.device)
-        return (2 * index + 1) / count - 1
-
-    rows, columns = torch.meshgrid(centres(height), centres(width), indexing="ij")
-    return torch.stack((rows, columns), dim=-1).flatten(0, 1)
+    return hidden.view(len(theta_NK), area_NA.shape[1], len(coords_P2), -1), last

@@ -5,7 +5,6 @@ Shapes: N networks, S points on a path, P cells of the coarse grid, K parameters
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,17 +12,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inr_core.area import area_sequence, stratified_areas
+from inr_core.area import stratified_areas
+from inr_core.fit import fit
 from inr_core.mask import Canvas, MaskConfig, occupied, standardise
 from inr_core.microbatch import MicroBatch
 from inr_core.objective import log_kept
-from inr_core.optimise import Classify, Scene
 from inr_core.perturbation import gaussian_blur
-from inr_core.siren import init_parameters, siren
+from inr_core.scene import Classify, Scene
+from inr_core.siren import init_parameters
 
+FIT_POINTS = 14  # of the fit along the shorter side: the map is smooth
 FIT_SEED = 0  # of the weights at which every fit begins
-FIT_AREAS = 2  # areas of a fitting step, one per stratum; all are fitted to the same map
-FIT_RATE = 0.02  # Adam's learning rate while fitting, with cosine decay
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +69,7 @@ def fitted_start(
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
     theta_K = init_parameters(FIT_SEED, mask.network).to(previous_NJK)
     theta_NK = theta_K.expand(len(previous_NJK), -1)
-    canvas = Canvas.of(size, 2 * mask.stride, theta_NK)  # gradients are smooth: half is enough
+    canvas = Canvas.of(size, max(1, min(size) // FIT_POINTS), theta_NK)
     middle = stratified_areas(torch.tensor([0.5]), *areas).to(theta_NK).expand(len(theta_NK), 1)
     with torch.no_grad():
         free_N1P = 1 - occupied(previous_NJK, middle, canvas, mask)
@@ -81,7 +80,16 @@ def fitted_start(
     map_N1P = functional.interpolate(smooth, canvas.cells, mode="area").flatten(2)
     weight_N1P = canvas.weight_P * free_N1P
     target_N1P = standardise(map_N1P, weight_N1P)
-    return _fit(theta_NK, target_N1P, weight_N1P, areas, canvas, mask, start.fit_steps)
+    return fit(
+        theta_NK,
+        target_N1P,
+        weight_N1P,
+        areas,
+        canvas,
+        mask.network,
+        start.fit_steps,
+        record=microbatch.record,
+    )
 
 
 def path_gradients(
@@ -105,27 +113,3 @@ def path_gradients(
         return (gradient.view(-1, points, *way.shape[1:]).mean(1) * way).sum(1)
 
     return torch.cat(microbatch.run(part, len(scene.image_NCHW), points))
-
-
-def _fit(
-    theta_NK: Tensor,
-    target_N1P: Tensor,
-    weight_N1P: Tensor,
-    areas: tuple[float, float],
-    canvas: Canvas,
-    mask: MaskConfig,
-    steps: int,
-) -> Tensor:
-    """Least squares between the standardised field, at areas all over, and the target."""
-    theta = theta_NK.clone().requires_grad_()
-    adam = torch.optim.Adam([theta])
-    area_SA = area_sequence(steps, FIT_AREAS, *areas).to(theta_NK)
-    for step in range(steps):
-        adam.param_groups[0]["lr"] = FIT_RATE * (1 + math.cos(math.pi * step / steps)) / 2
-        area_NA = area_SA[step].expand(len(theta), -1)
-        field = siren(theta, canvas.coords_P2, area_NA, mask.network)
-        error = (standardise(field, weight_N1P.expand_as(field)) - target_N1P).square()
-        adam.zero_grad()
-        torch.autograd.backward((weight_N1P * error).sum())
-        adam.step()
-    return theta.detach()

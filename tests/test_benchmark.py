@@ -10,15 +10,14 @@ import torch
 from PIL import Image
 
 import pipeline
-from inr_core import METHODS, Scene
+from inr_core import METHODS
 from jobs import cli
 from pipeline import Request, load_job
 from pipeline.benchmark import measure, turn
 from pipeline.benchmark.images import generate_images, repeat_images
 from pipeline.benchmark.loop import Loop, prepared
 from pipeline.benchmark.passes import BarePasses, Calls, PassCounter
-from pipeline.benchmark.step_parts import StepParts
-from pipeline.benchmark.step_profile import BARE, Marks, marked_run, profile_step
+from pipeline.benchmark.step_profile import StepParts, profile_step
 from pipeline.benchmark.whole_run import rate_of_a_worker
 from pipeline.commits import Commit
 from pipeline.manifest import Manifest
@@ -102,8 +101,8 @@ def test_the_figures_belong_together(benchmark, tmp_path):
     assert found["passes_per_image"] == METHODS["inr"].passes(config)
     assert found["forward_only_per_image"] == 4  # two areas, kept and removed
     step = dict(found["step_seconds"])
-    bare, whole = step.pop(BARE), step.pop("step")
-    assert bare > 0 and sum(step.values()) == pytest.approx(whole)
+    whole = step.pop("step")
+    assert sum(step.values()) == pytest.approx(whole)
     assert all(seconds > 0 for part, seconds in step.items() if part != "other")
     for shown in ("bare classifier", "inr over gradcam", "classifier backward", "images/s"):
         assert shown in text
@@ -187,30 +186,26 @@ def test_everything_is_measured_in_turn(manifest, tmp_path, monkeypatch):
     assert found.counts["images"] == 2
 
 
-def test_marks_change_no_result_and_parts_have_the_shapes_of_the_loop(manifest, monkeypatch):
-    real = Scene.shown
+def test_parts_of_a_step_have_the_shapes_of_the_loop(manifest):
     given = {"steps": 3, "restarts": 2, "areas": [0.1, 0.3], "start.kind": "random"}
-    loop, batches = loop_of(manifest, **given)
-    marks = Marks(torch.device("cpu"))
-    theta_NK = marked_run(loop, batches[0], marks)
-    marked_calls = loop.counter.take()
-    (plain,) = loop(batches[0])
-    assert torch.equal(theta_NK, torch.stack([e.parameters for e in plain]).float())
-    calls = loop.counter.take()
-    assert calls == marked_calls
-    assert marks.names.count("image") == len(calls.with_gradient + calls.forward_only)
-    assert marks.names.count("image back") == len(calls.with_gradient)
-    assert marks.names.count("optimiser") == marks.names.count("updated") == 3
-
-    parts = StepParts(loop, batches[0], theta_NK)
-    areas = (parts.canvas.weight_P * parts.mask_NAP).sum(-1)
+    loop, batches = loop_of(manifest, microbatch=64, **given)
+    calls = loop.calls(batches[0]).with_gradient
+    parts = StepParts(loop, batches[0])
+    areas = (parts.slots.canvas.weight_P * parts.mask_NAP).sum(-1)
     torch.testing.assert_close(areas, parts.area_NA, atol=1e-4, rtol=0)
-    shown = []
-    monkeypatch.setattr(
-        Scene, "shown", lambda *given: shown.append(len(real(*given))) or real(*given)
-    )
-    parts.blend()
-    assert sum(shown) == sum(calls.with_gradient) / 3  # the images of a step
+    assert len(parts.slots) == 2
+    assert calls == (len(parts.shown),) * 3  # the images of each of three steps
+    for work in parts.works().values():
+        work()
+
+
+def test_a_step_of_the_profile_is_that_of_the_loop(manifest):
+    loop, batches = loop_of(manifest, steps=20)
+    slots = StepParts(loop, batches[0]).slots
+    begin = slots.held.theta_NK.clone()
+    slots.advance()
+    assert slots.finished([0]) == [0]
+    assert not torch.equal(slots.held.theta_NK, begin)
 
 
 @pytest.mark.parametrize("preset", ["default", "paper"])
@@ -218,29 +213,10 @@ def test_the_profile_of_a_step_covers_rounds_and_presets(manifest, preset):
     loop, batches = loop_of(manifest, preset=preset, rounds=2, areas=[0.1, 0.3])
     step = profile_step(loop, batches[0])
     whole = step["step"]
-    parts = {name: s for name, s in step.items() if name not in ("step", "other", BARE)}
+    parts = {name: s for name, s in step.items() if name not in ("step", "other")}
     assert len(parts) == 6 and min(parts.values()) > 0
     assert sum(parts.values()) + step["other"] == pytest.approx(whole)
     assert loop.config.rounds == 2
-
-
-def test_marks_are_summed_to_parts_by_step():
-    marks = Marks(torch.device("cpu"))
-    clock = 0.0
-    one = [("image", 1), ("logits", 10), ("logits back", 2), ("image back", 100)]
-    for step in range(3):
-        for name, lasts in [*one, *one, ("optimiser", 4 + step), ("updated", 1000)]:
-            marks.names.append(name)
-            marks.times.append(clock)
-            clock += lasts
-    marks.names += ["image", "logits"]  # scores, without a way back
-    marks.times += [clock, clock + 1]
-    assert marks.per_step(calls=2) == {
-        "step": 1230.5,
-        "classifier forward": 2,
-        "classifier backward": 4,
-        "optimiser": 4.5,
-    }
 
 
 def test_a_worker_counts_after_its_first_shard():

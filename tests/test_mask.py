@@ -68,11 +68,26 @@ def test_a_mask_is_the_plain_formula():
     canvas = Canvas.of((9, 9), 1, theta)
     area = area_rows(1, (0.25,))
     mask = coarse_mask(theta, area, area.new_zeros(1, 1, 81), canvas, config)[0, 0]
-    field = siren(theta, canvas.coords_P2, area, config.network)[0, 0]
+    field = siren(theta, canvas.points_Q2, area, config.network)[0, 0]
     field = (field - field.mean()) / (field.var(correction=0) + 1e-6).sqrt()
     logit = torch.logit(mask) * 0.2
     torch.testing.assert_close(field - field[0], logit - logit[0])
     assert mask.mean().item() == pytest.approx(0.25)
+
+
+def test_masks_from_few_points_are_almost_those_from_every_cell():
+    theta = torch.stack([init_parameters(seed, SirenConfig()) for seed in range(3)]).double()
+    config, areas = MaskConfig(), area_rows(3)
+    free = areas.new_zeros(1, 1, 1)
+    every, few = (
+        coarse_mask(theta, areas, free, canvas, config)
+        for canvas in (Canvas.of((224, 224), 4, theta, points) for points in (None, 29))
+    )
+    assert len(Canvas.of((224, 224), 4, theta, 29).points_Q2) == 29 * 29
+    assert (few - every).abs().mean() < 1e-3
+    torch.testing.assert_close(
+        few @ Canvas.of((224, 224), 4, theta).weight_P, areas, atol=1e-9, rtol=0
+    )
 
 
 def test_occupied_sums_the_rendered_masks_of_earlier_rounds():
@@ -90,12 +105,12 @@ def test_plain_sigmoid_without_the_exact_area():
     theta = networks(1)[0].double()
     canvas = Canvas.of((5, 5), 1, theta)
     area = area_rows(1, (0.25,))
-    field = siren(theta, canvas.coords_P2, area, config.network)
+    field = siren(theta, canvas.points_Q2, area, config.network)
     mask = coarse_mask(theta, area, area.new_zeros(1, 1, 25), canvas, config)
     torch.testing.assert_close(mask, torch.sigmoid(field))
 
 
-@pytest.mark.parametrize("bad", [{"stride": 0}, {"temperature": 0.0}, {"area": "x"}])
+@pytest.mark.parametrize("bad", [{"stride": 0}, {"temperature": 0.0}, {"area": "x"}, {"points": 5}])
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         MaskConfig(**bad)

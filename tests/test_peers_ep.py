@@ -8,11 +8,11 @@ import torch
 from inr_core import METHODS, MicroBatch
 from inr_core.area import vecsort_penalty
 from inr_core.mask import Canvas
-from inr_core.optimise import Scene
 from inr_core.peers import EpConfig
 from inr_core.peers.common import Task
 from inr_core.peers.ep import ep_masks, flat_kernel, smooth_max
 from inr_core.perturbation import baselines
+from inr_core.scene import Scene
 
 SIZE = 32
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from inr_core import METHODS, MicroBatch, gaussian_blur
-from inr_core.optimise import Scene
 from inr_core.peers import IgConfig
 from inr_core.peers.common import Task
 from inr_core.peers.ig import attributions, ig_map
 from inr_core.perturbation import baselines
+from inr_core.scene import Scene
 
 
 def smooth_model():

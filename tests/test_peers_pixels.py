@@ -6,11 +6,11 @@ import torch
 from inr_core import METHODS, MicroBatch, ObjectiveConfig, OptimiseConfig, log_kept, log_removed
 from inr_core.mask import Canvas, exact_mask
 from inr_core.objective import outline_per_area
-from inr_core.optimise import Scene
 from inr_core.peers import PixelsConfig, RandomConfig
 from inr_core.peers.common import Task
 from inr_core.peers.pixels import pixels_masks
 from inr_core.perturbation import baselines
+from inr_core.scene import Scene
 
 SIZE, AREAS = 16, (0.1, 0.3)
 

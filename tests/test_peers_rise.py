@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from inr_core import MicroBatch
-from inr_core.optimise import Scene
 from inr_core.peers import RiseConfig
 from inr_core.peers.common import Task
 from inr_core.peers.rise import draw_grids, enlarge, rise_map
+from inr_core.scene import Scene
 
 
 def classify(image):

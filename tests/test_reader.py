@@ -10,8 +10,8 @@ from PIL import Image
 import pipeline
 from inr_core import mask_scores
 from inr_core.microbatch import MicroBatch
-from inr_core.optimise import Scene
 from inr_core.perturbation import baselines
+from inr_core.scene import Scene
 from pipeline import Request, RequestError, load_job
 from pipeline.classifiers import load_classifier
 from pipeline.gallery import Gallery

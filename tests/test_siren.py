@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from inr_core.grid import centres, grid
 from inr_core.seeds import stable_seed
-from inr_core.siren import SirenConfig, grid, init_parameters, siren
+from inr_core.siren import SirenConfig, init_parameters, siren
 
 CONFIG = SirenConfig(hidden_width=5, sine_layers=3, w0_first=3.0, w0_hidden=1.5)
 
@@ -47,7 +48,7 @@ def random_networks(count, config=CONFIG):
 
 def test_stacked_networks_equal_one_written_out_by_hand():
     theta = random_networks(3)
-    coords = grid(2, 3, theta)
+    coords = grid(centres(2, theta), centres(3, theta))
     areas = torch.tensor([[0.1, 0.4], [0.2, 0.3], [0.05, 0.9]], dtype=torch.float64)
     field = siren(theta, coords, areas, CONFIG)
     for n in range(3):
@@ -61,7 +62,7 @@ def test_stacked_networks_equal_one_written_out_by_hand():
 def test_a_network_does_not_notice_its_neighbours(count):
     config = SirenConfig()
     theta = torch.stack([init_parameters(seed, config) for seed in range(8)])
-    coords, areas = grid(28, 28, theta), torch.full((8, 2), 0.2)
+    coords, areas = grid(centres(28, theta), centres(28, theta)), torch.full((8, 2), 0.2)
 
     def value_and_gradient(part):
         part = part.clone().requires_grad_()
@@ -74,13 +75,6 @@ def test_a_network_does_not_notice_its_neighbours(count):
         few_field, few_gradient = value_and_gradient(theta[part])
         assert torch.equal(few_field, field[part])
         assert torch.equal(few_gradient, gradient[part])
-
-
-def test_grid_is_row_first_and_centred():
-    coords = grid(2, 4, torch.zeros((), dtype=torch.float64))
-    assert coords[0].tolist() == [-0.5, -0.75]
-    assert coords[3].tolist() == [-0.5, 0.75]
-    assert coords[4].tolist() == [0.5, -0.75]
 
 
 def test_initial_weights_depend_on_the_seed_alone_and_keep_their_bounds():

@@ -7,8 +7,8 @@ import torch
 
 from inr_core.mask import Canvas, MaskConfig, coarse_mask
 from inr_core.microbatch import MicroBatch
-from inr_core.optimise import Scene
 from inr_core.perturbation import PerturbationConfig, baselines
+from inr_core.scene import Scene
 from inr_core.siren import SirenConfig
 from inr_core.start import StartConfig, fitted_start, path_gradients
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from inr_core.faithfulness import minimal_area, target_score
 from inr_core.metrics.ranking import Areas, ascending
 from inr_core.microbatch import MicroBatch
-from inr_core.optimise import Classify, Scene
+from inr_core.scene import Classify, Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def score_masks(
         mask = mask_NAHW[chosen].to(scene.image_NCHW)
         level = torch.full(mask.shape[:2], strongest, device=mask.device)
         target = scene.target_N[chosen].repeat_interleave(areas)
-        logits = classify(torch.cat([scene.shown(m, level, chosen) for m in (mask, 1 - mask)]))
+        logits = classify(torch.cat([scene.of(chosen).shown(m, level) for m in (mask, 1 - mask)]))
         top1 = logits[: len(target)].argmax(1) == target
         return target_score(logits, target.repeat(2)).view(2, -1, areas), top1.view(-1, areas)
 

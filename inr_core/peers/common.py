@@ -18,8 +18,8 @@ from inr_core.faithfulness import mask_scores, minimal_area
 from inr_core.metrics.ranking import pixel_counts, rank_pixels
 from inr_core.microbatch import MicroBatch
 from inr_core.objective import final_objective
-from inr_core.optimise import Classify, Scene
 from inr_core.perturbation import PerturbationConfig, baselines
+from inr_core.scene import Classify, Scene
 from inr_core.seeds import stable_seed
 
 

@@ -21,9 +21,9 @@ from torch.nn import functional
 
 from inr_core.area import vecsort_penalty
 from inr_core.mask import Canvas
-from inr_core.optimise import Classify, Scene
 from inr_core.peers.common import PeerConfig, Task
 from inr_core.perturbation import PerturbationConfig
+from inr_core.scene import Classify, Scene
 
 LARGEST_BLUR = 0.09  # of the shorter side: 20 of 224 pixels
 BLURRED_LEVELS = 7  # with the image itself, eight

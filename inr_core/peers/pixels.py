@@ -15,8 +15,9 @@ from torch import Tensor
 
 from inr_core.mask import Canvas, exact_mask
 from inr_core.objective import ObjectiveConfig, outline_per_area
-from inr_core.optimise import OptimiseConfig, classifier_gradient, draw_levels
+from inr_core.optimise import draw_levels
 from inr_core.peers.common import PeerConfig, Task
+from inr_core.schedule import OptimiseConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +62,7 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
     canvas = Canvas.of((h, w), config.stride, scene.image_NCHW)
     area_BA = scene.image_NCHW.new_tensor(config.areas).expand(b, -1)
     levels = scene.baseline_NLCHW.shape[1]
-    level_SBA = draw_levels(
+    level_BSA = draw_levels(
         task.seeds[chosen], levels, config.optimise.steps, len(config.areas)
     ).to(area_BA.device)
     objective = config.objective.for_rounds(1)
@@ -71,13 +72,11 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
         adam.param_groups[0]["lr"] = config.optimise.rate(step)
         temperature = config.optimise.temperature(step, config.temperature)
         mask_BAP = exact_mask(field_BAP, area_BA, canvas.weight_P, temperature)
-        _, gradient_BAP = classifier_gradient(
-            mask_BAP, level_SBA[step], scene, task.classify, objective, canvas, task.microbatch
-        )
-        ratio_BA = outline_per_area(canvas.unflatten(mask_BAP))
-        penalty = objective.outline_weight * ratio_BA.mean(1).sum()
-        adam.zero_grad()
-        torch.autograd.backward([mask_BAP, penalty], [-gradient_BAP, None])
+        level_BA = level_BSA[:, step]
+        reward_B = scene.play(canvas.upsample(mask_BAP), level_BA, task.classify, objective)
+        outline_BA = outline_per_area(canvas.unflatten(mask_BAP))
+        loss = (objective.outline_weight * outline_BA.mean(1) - reward_B).sum()
+        (field_BAP.grad,) = torch.autograd.grad(loss, field_BAP)
         adam.step()
     return _final(field_BAP.detach(), area_BA, canvas, config).to(scene.image_NCHW)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inr_core.grid import centres, grid
 from inr_core.peers.common import PeerConfig, Task
-from inr_core.siren import grid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,5 +31,6 @@ def random_map(task: Task, config: RandomConfig) -> Tensor:
 def centre_map(task: Task, config: CentreConfig) -> Tensor:
     """Minus the squared distance to the centre in pixels, (B, H, W)."""
     b, _, h, w = task.image_BCHW.shape
-    pixels_P2 = grid(h, w, task.image_BCHW) * task.image_BCHW.new_tensor([h / 2, w / 2])
+    rows_h, columns_w = (centres(side, task.image_BCHW) for side in (h, w))
+    pixels_P2 = grid(rows_h, columns_w) * task.image_BCHW.new_tensor([h / 2, w / 2])
     return -pixels_P2.square().sum(1).view(h, w).expand(b, h, w)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inr_core import METHODS, Classify, Explanation
-from pipeline.benchmark.passes import PassCounter
+from inr_core import METHODS, Explanation, MicroBatch
+from pipeline.benchmark.passes import Calls, PassCounter
 from pipeline.errors import ImageError, RequestError
 from pipeline.images import load_image
 from pipeline.manifest import ImageRef
@@ -39,20 +39,28 @@ class Loop:
     method: str
     config: Any
 
-    def __call__(self, batch: Batch, classify: Classify | None = None) -> list[list[Explanation]]:
-        """Explain a batch; `classify` may stand before the counter."""
+    def __call__(
+        self, batch: Batch, microbatch: MicroBatch | None = None
+    ) -> list[list[Explanation]]:
+        """Explain a batch."""
         return METHODS[self.method].explain(
             batch.image_BCHW,
             batch.target_B,
             batch.score_B,
             list(batch.ids),
-            classify or self.counter,
+            self.counter,
             self.config,
             seed=self.worker.spec.seed,
-            microbatch=self.worker.microbatch,
+            microbatch=microbatch or self.worker.microbatch,
             module=self.counter,
             custom_baseline=self.worker.baseline,
         )
+
+    def calls(self, batch: Batch) -> Calls:
+        """What the classifier is asked for a batch; not as fast, as each step has to be seen."""
+        self.counter.take()
+        self(batch, MicroBatch(self.worker.microbatch.images, record=False))
+        return self.counter.take()
 
 
 def prepared(worker: ShardWorker, refs: Sequence[ImageRef]) -> list[Batch]:

@@ -1,168 +1,161 @@
 """Where the time of an optimisation step of inr goes.
 
-The classifier's passes and the optimiser are timed where they run, in the real loop: marks that
-change nothing stand before and after the classifier, on the way forward and on the way back, and
-hooks around the optimiser. Network, area and blend have no such seams: each is timed alone, forward
-and back, on the networks that the loop has found and in its shapes, after passes of the classifier
-as in the loop. `other` is the rest of the step: reward, penalties, Python, waiting. It can come out
-below 0, where parts alone take longer than in the loop. On a CPU, times are the processor's, of
-this process, which other programs do not lengthen.
+Each part is done alone, forward and back, in the shapes of the loop and in turn with the others and
+with whole steps; on a GPU as CUDA graphs, as the loop does its steps. `other` is what remains of
+the step: penalties, clocks, Python. It can come out below 0 where parts take longer alone. On a CPU
+times are the processor's, of this process, which other programs do not lengthen.
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
+
+from inr_core import (
+    InrConfig,
+    Networks,
+    ObjectiveConfig,
+    Scene,
+    Schedule,
+    Slots,
+    baselines,
+    draw_levels,
+    exact_mask,
+    init_parameters,
+    replayed,
+    siren,
+    vecsort_penalty,
 )
-
-from inr_core import InrConfig, StartConfig
 from pipeline.benchmark.loop import Batch, Loop
-from pipeline.benchmark.passes import BarePasses, Calls, synchronise, timed
-from pipeline.benchmark.step_parts import StepParts
+from pipeline.benchmark.passes import timed
 
-STEPS = 12
-BARE = "bare passes"
-PARTS = {  # the interval after a mark -> the part of the step that it belongs to
-    "image": "classifier forward",
-    "logits back": "classifier backward",
-    "optimiser": "optimiser",
-}
+TURNS = 12
 
 
 def profile_step(loop: Loop, batch: Batch) -> dict[str, float]:
-    """Median seconds of each part, of `other`, of the whole `step`, and of its `bare passes`.
+    """Median seconds of each part, of `other`, and of the whole `step`.
 
-    Steps of the first round, from a random start. On a CPU, where images are explained one after
-    the other, those of the first image.
+    Of the first round, from random starts. On a CPU, where images are explained one after the
+    other, of the first image.
     """
-    loop = replace(loop, config=_steps_only(loop.config))
-    if batch.image_BCHW.device.type == "cpu":
-        batch = Batch(
-            image_BCHW=batch.image_BCHW[:1],
-            target_B=batch.target_B[:1],
-            score_B=batch.score_B[:1],
-            ids=batch.ids[:1],
-        )
-    loop.counter.take()
-    marks = Marks(batch.image_BCHW.device)
-    theta_NK = marked_run(loop, batch, marks)
-    sizes = loop.counter.take().with_gradient
-    calls = Calls(sizes[: len(sizes) // STEPS], ())
-    bare = BarePasses(loop.counter.module, calls, batch.image_BCHW)
-    parts = StepParts(loop, batch, theta_NK)
-    alone = _alone(
-        {BARE: bare, "network": parts.network, "area": parts.area, "blend": parts.blend},
-        marks.device,
-    )
-    bare_seconds = alone.pop(BARE)
-    marked = marks.per_step(len(calls.with_gradient))
-    whole = marked.pop("step")
-    other = whole - sum(alone.values()) - sum(marked.values())
-    return {**alone, **marked, "other": other, "step": whole, BARE: bare_seconds}
-
-
-def _steps_only(config: InrConfig) -> InrConfig:
-    """Few steps, and nothing else that has gradients."""
-    return replace(
-        config,
-        objective=config.objective.for_rounds(config.rounds),
-        rounds=1,
-        start=StartConfig(kind="random"),
-        optimise=replace(config.optimise, steps=STEPS),
-    )
-
-
-class Marks:
-    """Names and times of what happens, in order: on a GPU in its stream, else processor time."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.names: list[str] = []
-        self.times: list[Any] = []
-
-    def __call__(self, name: str) -> None:
-        """Note that `name` happens now."""
-        self.names.append(name)
-        if self.device.type == "cuda":
-            self.times.append(torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
-            self.times[-1].record()
-        else:
-            self.times.append(time.process_time())
-
-    def per_step(self, calls: int) -> dict[str, float]:
-        """Median seconds of the marked parts and of the `step`.
-
-        calls  of the classifier in a step; a step lasts from its first one to the next step's
-        """
-        steps = self.names.count("image back") // calls
-        begins = [n for n, name in enumerate(self.names) if name == "image"]
-        spans = self._seconds()
-        found: dict[str, list[float]] = defaultdict(list)
-        for begin, end in pairwise(begins[: steps * calls : calls]):
-            found["step"].append(sum(spans[begin:end]))
-            for mark, part in PARTS.items():
-                own = [n for n in range(begin, end) if self.names[n] == mark]
-                found[part].append(sum(spans[n] for n in own))
-        return {part: median(seconds) for part, seconds in found.items()}
-
-    def _seconds(self) -> list[float]:
-        """From each mark to the next."""
-        if self.device.type != "cuda":
-            return [later - earlier for earlier, later in pairwise(self.times)]
-        synchronise(self.device)
-        return [earlier.elapsed_time(later) / 1000 for earlier, later in pairwise(self.times)]
-
-
-class _Mark(torch.autograd.Function):
-    """The tensor as it is; marks when it passes, forward and back."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor, marks: Marks, name: str) -> Tensor:
-        ctx.marks, ctx.name = marks, name
-        marks(name)
-        return tensor.view_as(tensor)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        ctx.marks(f"{ctx.name} back")
-        return grads[0], None, None
-
-
-def marked_run(loop: Loop, batch: Batch, marks: Marks) -> Tensor:
-    """Explain a batch, marking what happens; returns the networks, (N, K)."""
-
-    def classify(image_MCHW: Tensor) -> Tensor:
-        logits: Tensor = loop.counter(_Mark.apply(image_MCHW, marks, "image"))
-        marked: Tensor = _Mark.apply(logits, marks, "logits")
-        return marked
-
-    before = register_optimizer_step_pre_hook(lambda *_: marks("optimiser"))
-    after = register_optimizer_step_post_hook(lambda *_: marks("updated"))
-    try:
-        found = loop(batch, classify)
-    finally:
-        before.remove()
-        after.remove()
-    networks = [e.parameters for of_image in found for e in of_image if e.parameters is not None]
-    return torch.stack(networks).to(marks.device, torch.float32)
-
-
-def _alone(parts: Mapping[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
-    """Median seconds of each part; all are called in turn, as often as there are steps."""
+    device = batch.image_BCHW.device
+    parts = StepParts(loop, batch)
+    works = {
+        name: replayed(work, device) if loop.worker.microbatch.record else work
+        for name, work in parts.works().items()
+    }
     found: dict[str, list[float]] = defaultdict(list)
-    for _ in range(STEPS):
-        for name, work in parts.items():
+    for _ in range(TURNS):
+        for name, work in {**works, "step": parts.slots.step}.items():
             took = timed(work, device)
             found[name].append(took.wall if device.type == "cuda" else took.cpu)
-    return {name: median(seconds) for name, seconds in found.items()}
+    seconds = {name: median(values) for name, values in found.items()}
+    seconds["classifier backward"] -= seconds["classifier forward"]
+    step = seconds.pop("step")
+    return {**seconds, "other": step - sum(seconds.values()), "step": step}
+
+
+class StepParts:
+    """What a step does, part by part; each call does one part once."""
+
+    def __init__(self, loop: Loop, batch: Batch) -> None:
+        config: InrConfig = loop.config
+        self.config = config
+        objective = config.objective.for_rounds(config.rounds)
+        self.slots = slots = _slots(loop, batch, objective)
+        self.sides = objective.keeps + objective.removes
+        self.area_NA = slots.schedule.area_SA[0].expand(len(slots), -1).contiguous()
+        self.theta_NK = slots.held.theta_NK.clone().requires_grad_()
+        self.field_NAP = self._field().detach().requires_grad_()
+        self.weight_NAP = slots.canvas.weight_P * torch.ones_like(self.field_NAP)
+        self.mask_NAP = self._mask().detach().requires_grad_()
+        self.shown = self._shown().detach().requires_grad_()
+
+    def works(self) -> dict[str, Callable[[], None]]:
+        """The parts; `classifier backward` is forward and back here."""
+        return {
+            "network": self.network,
+            "area": self.area,
+            "blend": self.blend,
+            "classifier forward": self.forward,
+            "classifier backward": self.backward,
+            "optimiser": self.optimiser,
+        }
+
+    def network(self) -> None:
+        """From weights to the field."""
+        field_NAP = self._field()
+        torch.autograd.grad(field_NAP, self.theta_NK, field_NAP.detach())
+
+    def area(self) -> None:
+        """From the field to masks of their areas, or with the penalty that draws them there."""
+        mask_NAP = self._mask()
+        outputs, gradients = [mask_NAP], [mask_NAP.detach()]
+        if self.config.mask.area == "vecsort":
+            outputs.append(vecsort_penalty(mask_NAP, self.area_NA))
+            gradients.append(self.area_NA)
+        torch.autograd.grad(outputs, self.field_NAP, gradients)
+
+    def blend(self) -> None:
+        """From masks to the images that the classifier sees."""
+        torch.autograd.grad(self._shown(), self.mask_NAP, self.shown.detach())
+
+    def forward(self) -> None:
+        """From images to logits, ready for the way back."""
+        self.slots.classify(self.shown)
+
+    def backward(self) -> None:
+        """From images to logits and back."""
+        torch.autograd.grad(self.slots.classify(self.shown).sum(), self.shown)
+
+    def optimiser(self) -> None:
+        """From gradients to weights."""
+        theta_NK = self.theta_NK.detach()
+        self.slots.adam.update(theta_NK, theta_NK, theta_NK.new_zeros(len(theta_NK), 1))
+
+    def _field(self) -> Tensor:
+        canvas, network = self.slots.canvas, self.config.mask.network
+        return canvas.refine(siren(self.theta_NK, canvas.points_Q2, self.area_NA, network))
+
+    def _mask(self) -> Tensor:
+        mask = self.config.mask
+        if mask.area == "vecsort":
+            return torch.sigmoid(self.field_NAP / mask.temperature)
+        return exact_mask(self.field_NAP, self.area_NA, self.weight_NAP, mask.temperature)
+
+    def _shown(self) -> Tensor:
+        full = self.slots.canvas.upsample(self.mask_NAP)
+        sides = torch.cat([full, 1 - full][: self.sides], 1)
+        return self.slots.held.scene.shown(sides, torch.zeros_like(sides[..., 0, 0]).long())
+
+
+def _slots(loop: Loop, batch: Batch, objective: ObjectiveConfig) -> Slots:
+    """As many slots as the loop would have, at the beginning of the first round."""
+    config, microbatch = loop.config, loop.worker.microbatch
+    images = 1 if batch.image_BCHW.device.type == "cpu" else len(batch.ids)
+    samples = config.optimise.areas_per_step * (objective.keeps + objective.removes)
+    count = min(images * config.restarts, max(1, microbatch.images // samples))
+    image_N = torch.arange(count, device=batch.image_BCHW.device) % images
+    baseline_BLCHW = baselines(batch.image_BCHW, config.perturbation, loop.worker.baseline)
+    theta_NK = torch.stack([init_parameters(n, config.mask.network) for n in range(count)])
+    levels = baseline_BLCHW.shape[1], config.optimise.steps, config.optimise.areas_per_step
+    networks = Networks(
+        theta_NK=theta_NK.to(image_N.device),
+        previous_NJK=theta_NK.new_zeros(count, 0, theta_NK.shape[1]).to(image_N.device),
+        level_NSA=draw_levels(range(count), *levels).to(image_N.device),
+        scene=Scene(
+            image_NCHW=batch.image_BCHW[image_N],
+            baseline_NLCHW=baseline_BLCHW[image_N],
+            target_N=batch.target_B[image_N],
+            pyramid=config.perturbation.kind == "pyramid",
+        ),
+    )
+    ends = config.areas[0], config.areas[-1]
+    schedule = Schedule.of(config.optimise, ends, config.mask.temperature, networks.theta_NK)
+    slots = Slots(networks, schedule, loop.counter.module, config.mask, objective)
+    slots.put(list(range(count)), networks.map(torch.clone))
+    return slots

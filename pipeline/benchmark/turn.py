@@ -40,8 +40,9 @@ class Turn:
 def take_turn(loop: Loop, peer: Loop | None, batch: Batch) -> Turn:
     """Time a batch in the loop, then as many bare passes, then the batch with the peer."""
     device, counter = loop.worker.classifier.device, loop.counter
+    seen = loop.calls(batch) if device.type == "cuda" else None  # a graph's replays are not seen
     loop_took = timed(partial(loop, batch), device)
-    calls = counter.take()
+    calls = seen or counter.take()
     bare_took = timed(BarePasses(counter.module, calls, batch.image_BCHW), device)
     peer_took = None
     if peer is not None:
