@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inr_core.fused import fused
+
 GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, fill [0, 1) evenly at every length
 ITERATIONS = 20  # of the threshold's search, see the tests for what is left of the error
 
@@ -60,6 +62,7 @@ def threshold(
     return tau
 
 
+@fused
 def _solve(
     field_NAP: Tensor, area_NA: Tensor, weight_NAP: Tensor, temperature: float | Tensor
 ) -> Tensor:

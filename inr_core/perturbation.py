@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inr_core.fused import fused
+
 Kind = Literal["blur", "pyramid", "mean", "custom"]
 
 
@@ -105,14 +107,23 @@ class _Blend(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, mask_NA1HW: Tensor, image: Tensor, baseline: Tensor) -> Tensor:
         ctx.save_for_backward(image - baseline)
-        blended = torch.lerp(baseline, image, mask_NA1HW)
-        return _channels_last(blended)
+        return _blend(mask_NA1HW, image, baseline)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (way,) = ctx.saved_tensors
-        by_channel = (grads[0] * _channels_last(way)).unbind(2)
-        return sum(by_channel[1:], by_channel[0])[:, :, None], None, None
+        return _along(grads[0], *ctx.saved_tensors), None, None
+
+
+@fused
+def _blend(mask_NA1HW: Tensor, image: Tensor, baseline: Tensor) -> Tensor:
+    return _channels_last(torch.lerp(baseline, image, mask_NA1HW))
+
+
+@fused
+def _along(gradient_NACHW: Tensor, way: Tensor) -> Tensor:
+    """The gradient along the way from baseline to image, (N, A, 1, H, W)."""
+    red, *others = (gradient_NACHW * _channels_last(way)).unbind(2)
+    return sum(others, red)[:, :, None]
 
 
 def _channels_last(image_NACHW: Tensor) -> Tensor:
