@@ -21,6 +21,7 @@ from pipeline.evaluation import (
     interval,
     write_metrics,
 )
+from pipeline.frontier import frontier, points_of
 from pipeline.stored_masks import is_repeat
 
 SHOWN = {  # metric -> what a reader should know about it
@@ -71,6 +72,10 @@ def evaluate(
     markdown: Annotated[
         Path | None, typer.Option(help="Also write the main metrics as one table in Markdown.")
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Also draw the runs' scores against their perimeters, as PNG."),
+    ] = None,
     judge: Annotated[
         str | None, typer.Option(help="A second classifier that the masks were not made for.")
     ] = None,
@@ -99,6 +104,8 @@ def evaluate(
     report(rows, len(ids), console)
     if markdown is not None:
         markdown.write_text(summary(rows), encoding="utf-8")
+    if plot is not None:
+        frontier(points_of(rows)).save(plot, "PNG")
     console.print(f"all values: {target}", highlight=False, soft_wrap=True)
 
 

@@ -54,7 +54,8 @@ def values(file):
 
 def test_two_runs_side_by_side(runs, xaipipe):
     arguments = [runs / "ours", "--against", runs / "centre", "--judge", "builtin:shapes"]
-    code, text = xaipipe("evaluate", *arguments, "--markdown", runs / "table.md")
+    drawn = ["--markdown", runs / "table.md", "--plot", runs / "plot.png"]
+    code, text = xaipipe("evaluate", *arguments, *drawn)
     assert code == 0, text
     assert "3 images" in text and "kept_judge" in text and "- centre" in text
     found = values(runs / "metrics.parquet")
