@@ -1,7 +1,7 @@
 """From networks to masks: coarse field -> area constraint -> rounds -> upsampling.
 
-The network is evaluated on a coarse grid, or, while it is optimised, at fewer points from which the
-smooth field is interpolated to that grid; the sigmoid, the exact area and the exclusion of earlier
+The network is evaluated at a few points, from which the smooth field is interpolated to a coarse
+grid; the sigmoid, the exact area and the exclusion of earlier
 rounds act there, and the mask is interpolated to its size. Interpolation is linear, so the area
 stays exact (cells are weighted by what they contribute to the interpolated mask), masks that sum
 to at most 1 on the grid do so everywhere, and two of them never both exceed .5.
@@ -34,8 +34,7 @@ class MaskConfig:
 
     network       the SIREN
     stride        pixels of the mask per cell of the coarse grid, each way
-    points        along each side at which a network is evaluated while it is optimised, at the
-                  most; None: at every cell, as for the stored masks
+    points        along each side at which a network is evaluated, at the most; None: every cell
     temperature   width of the final sigmoid, in standard deviations of the field
     area          `exact`: the field is thresholded where the mask has its area; `vecsort`: a plain
                   sigmoid, drawn to its area by the paper's penalty
@@ -44,7 +43,7 @@ class MaskConfig:
 
     network: SirenConfig = field(default_factory=SirenConfig)
     stride: int = 4
-    points: int | None = 29
+    points: int | None = 24
     temperature: float = 0.05
     area: AreaConstraint = "exact"
     exclude_area: float | None = None
@@ -191,7 +190,7 @@ def render(
     theta, previous, area = (
         t.to(theta_NK.device, torch.float64) for t in (theta_NK, previous_NJK, area_NA)
     )
-    canvas = Canvas.of(size, config.stride, theta)
+    canvas = Canvas.of(size, config.stride, theta, config.points)
     taken = occupied(previous, area, canvas, config)
     mask = canvas.upsample(coarse_mask(theta, area, taken, canvas, config))
     return (mask * 255).round().clamp(0, 255).to(torch.uint8).cpu()

@@ -30,6 +30,8 @@ class Method:
     explain   called as `inr_core.explain`, with the classifier's `module` as a further keyword
     passes    passes of the classifier per image, with or without gradient, scores not counted
     networks  networks stored per image; 0: the method has masks only
+    together  networks (or masks, or whatever is explained apart) of an image that are worked on at
+              once, and the images of each that the classifier sees in one call
     check     raises ValueError if it cannot explain this module's classes on images like this one
     """
 
@@ -37,6 +39,7 @@ class Method:
     explain: Callable[..., list[list[Explanation]]]
     passes: Callable[[Any], int]
     networks: Callable[[Any], int] = lambda config: 0
+    together: Callable[[Any], tuple[int, int]] = lambda config: (1, 1)
     check: Callable[[nn.Module, Tensor], None] = lambda module, image_1CHW: None
 
 
@@ -44,10 +47,15 @@ def _inr(*given: Any, module: nn.Module, **named: Any) -> list[list[Explanation]
     return explain(*given, **named)
 
 
-def _inr_passes(config: InrConfig) -> int:
-    """If no round ends early."""
+def _inr_together(config: InrConfig) -> tuple[int, int]:
     objective = config.objective.for_rounds(config.rounds)
     samples = config.optimise.areas_per_step * (objective.keeps + objective.removes)
+    return config.restarts, samples
+
+
+def _inr_passes(config: InrConfig) -> int:
+    """If no round ends early."""
+    _, samples = _inr_together(config)
     start = config.start.passes if config.start.kind == "gradient" else 0  # first restart only
     return config.rounds * (config.restarts * config.optimise.steps * samples + start)
 
@@ -64,16 +72,19 @@ METHODS = {
         explain=_inr,
         passes=_inr_passes,
         networks=lambda config: config.restarts * config.rounds,
+        together=_inr_together,
     ),
     "ep": Method(
         config=EpConfig,
         explain=_peer(ep_masks, lambda config: config.steps),
         passes=lambda config: config.steps * len(config.areas),
+        together=lambda config: (1, len(config.areas)),
     ),
     "rise": Method(
         config=RiseConfig,
         explain=_peer(ranked(rise_map)),
         passes=lambda config: config.samples,
+        together=lambda config: (config.samples, 1),
     ),
     "gradcam": Method(
         config=GradcamConfig,
@@ -91,6 +102,7 @@ METHODS = {
         config=PixelsConfig,
         explain=_peer(pixels_masks, lambda config: config.optimise.steps),
         passes=lambda config: config.optimise.steps * config.samples_per_step(),
+        together=lambda config: (1, config.samples_per_step()),
     ),
     "random": Method(
         config=RandomConfig, explain=_peer(ranked(random_map)), passes=lambda config: 0

@@ -21,7 +21,7 @@ from inr_core.perturbation import gaussian_blur
 from inr_core.scene import Classify, Scene
 from inr_core.siren import init_parameters
 
-FIT_POINTS = 14  # of the fit along the shorter side: the map is smooth
+FIT_POINTS = 12  # of the fit along the shorter side: the map is smooth
 FIT_SEED = 0  # of the weights at which every fit begins
 
 

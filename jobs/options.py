@@ -67,11 +67,32 @@ def _job_options(
         str | None,
         _option("Of the classifier: fp32 (default on a CPU) or bf16 (default on a GPU).", HOW),
     ] = None,
+    compile: Annotated[
+        bool | None,
+        _option(
+            "Run the classifier compiled by torch.compile (default on a GPU, not on a CPU).",
+            HOW,
+            "--compile/--no-compile",
+        ),
+    ] = None,
+    max_memory: Annotated[
+        str | None, _option("What a GPU worker may take for tensors: 20GB, 512MB.", HOW)
+    ] = None,
     batch: Annotated[
-        int | None, _option("Images that a GPU worker optimises together.", HOW)
+        int | None,
+        _option(
+            "Images that a GPU worker is given together (default: four times what a micro-batch "
+            "takes).",
+            HOW,
+        ),
     ] = None,
     microbatch: Annotated[
-        int | None, _option("Images the classifier sees at once, at the most.", HOW)
+        int | None,
+        _option(
+            "Images the classifier sees at once, at the most (default on a GPU: measured when the "
+            "worker starts; 1 on a CPU).",
+            HOW,
+        ),
     ] = None,
     shard_size: Annotated[
         int | None, _option("Images per shard, the unit of retry and commit.", HOW)

@@ -24,22 +24,43 @@ EVERY_S = 5.0  # between two plain lines
 @contextmanager
 def progress(console: Console) -> Iterator[Callable[[Progress], None]]:
     """A function to call with every Progress."""
+    tell = _Notes(console)
     if console.is_terminal:
         with _bar(console) as bar:
             task = bar.add_task("explaining", total=None, rest="starting workers")
 
             def draw(p: Progress) -> None:
+                tell(p)
                 done = p.done_before + p.explained + p.failed
                 bar.update(task, total=p.images, completed=done, rest=rest(p))
 
             yield draw
     else:
-        yield _Lines(console)
+        lines = _Lines(console)
+
+        def write(p: Progress) -> None:
+            tell(p)
+            lines(p)
+
+        yield write
 
 
 def _bar(console: Console) -> Bar:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Bar(*columns, TextColumn("{task.fields[rest]}"), TimeElapsedColumn(), console=console)
+
+
+class _Notes:
+    """What workers have to say, a line for each, once."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.told = 0
+
+    def __call__(self, p: Progress) -> None:
+        for note in p.notes[self.told :]:
+            self.console.print(f"workers: {note}", markup=False, highlight=False)
+        self.told = len(p.notes)
 
 
 class _Lines:

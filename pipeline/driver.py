@@ -22,13 +22,17 @@ from pipeline.worker import ShardWorker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a run is: images in all, done before it, explained and failed by it, seconds."""
+    """How far a run is: images in all, done before it, explained and failed by it, seconds.
+
+    notes  what its workers have to say, each once
+    """
 
     images: int
     done_before: int
     explained: int
     failed: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,8 @@ def run(
         try:
             if plan.pending:
                 shards = request.shards(plan, committed, salt)
-                for result in _results(shards, workers or _workers(request), job.address):
+                workers = workers or _workers(request)
+                for result in _results(shards, workers, job.address, tally.note):
                     if result is not None:
                         lock.check()
                         folder.commit(result.commit.shard, result.tables, result.commit)
@@ -110,11 +115,11 @@ def _workers(request: Request) -> Workers:
 
 
 def _results(
-    shards: Iterator[Shard], workers: Workers, address: str | None
+    shards: Iterator[Shard], workers: Workers, address: str | None, tell: Callable[[str], None]
 ) -> Iterator[ShardResult | None]:
     if workers.count == 0:
-        return run_here(shards, workers)
-    return run_on_ray(shards, workers, address)
+        return run_here(shards, workers, tell)
+    return run_on_ray(shards, workers, address, tell)
 
 
 @dataclass(slots=True)
@@ -123,6 +128,11 @@ class _Tally:
     explained: int = 0
     failed: int = 0
     started: float = dataclasses.field(default_factory=time.monotonic)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def add(self, result: ShardResult) -> None:
         self.explained += len(result.commit.explained)
@@ -135,6 +145,7 @@ class _Tally:
             explained=self.explained,
             failed=self.failed,
             seconds=time.monotonic() - self.started,
+            notes=tuple(self.notes),
         )
 
     def summary(self, state: str) -> Summary:

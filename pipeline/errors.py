@@ -4,7 +4,8 @@ ValueError
 └── RequestError      the request is wrong; nothing was started (exit code 2)
 Exception
 ├── ImageError        one image cannot be explained; becomes a failure row
-└── RunError          the run cannot go on (exit code 1)
+├── RunError          the run cannot go on (exit code 1)
+└── BrokenWorker      this worker cannot go on; another one can
 """
 
 from __future__ import annotations
@@ -31,3 +32,13 @@ class ImageError(Exception):
 
 class RunError(RuntimeError):
     """The run had to stop; what was committed stays and the same command resumes."""
+
+
+class BrokenWorker(Exception):
+    """The worker's device answers nothing any more, as after an illegal access on a GPU."""
+
+
+def describe(error: BaseException) -> str:
+    """Kind and first line."""
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"

@@ -9,6 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from pipeline.compiled import Compiled
+from pipeline.errors import describe
+
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PRECISION: dict[str, Precision] = {"cpu": "fp32", "cuda": "bf16"}  # by device, where none is given
@@ -37,10 +40,35 @@ class Frozen(nn.Module):
         self.device, self.dtype = device, DTYPES[precision]
         self.converted = precision == "fp32" or _converts(module, side)
         self.module = module.to(self.dtype) if self.converted else module
+        self.side = side
+        self.compiled: Compiled | None = None
 
     def forward(self, image_MCHW: Tensor) -> Tensor:
         """Logits (M, K)."""
         image_MCHW = image_MCHW.contiguous(memory_format=torch.channels_last)
+        if self.compiled is None or self._is_watched():
+            return self._plain(image_MCHW)
+        return self.compiled(image_MCHW)
+
+    def compile_for(self, images: int) -> str | None:
+        """Have calls with so many images run compiled code; returns why they do not, else None."""
+        if any(isinstance(m, torch.jit.ScriptModule) for m in self.modules()):
+            return "TorchScript cannot be compiled again"
+        noise = torch.randn(
+            images, 3, self.side, self.side, generator=torch.Generator().manual_seed(0)
+        )
+        noise = noise.to(self.device).contiguous(memory_format=torch.channels_last)
+        try:
+            self.compiled = Compiled(self._plain, noise, self.dtype)
+        except Exception as error:  # compilers have no common error, and need none to go on without
+            return describe(getattr(error, "inner_exception", error))
+        return None
+
+    def _is_watched(self) -> bool:
+        """Whether someone looks at the layers (Grad-CAM), which compiled code does not have."""
+        return any(layer._forward_hooks for layer in self.modules())
+
+    def _plain(self, image_MCHW: Tensor) -> Tensor:
         if self.converted:
             image_MCHW = image_MCHW.to(self.dtype)
         context = nullcontext() if self.converted else torch.autocast(self.device.type, self.dtype)

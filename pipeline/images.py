@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
@@ -160,10 +160,11 @@ def load_image(uri: str, preprocess: Preprocess) -> LoadedImage:
 
 def prefetch(
     items: Iterable[T], load: Callable[[T], V], *, ahead: int = 8, threads: int = 2
-) -> Iterator[tuple[T, V | ImageError]]:
+) -> Generator[tuple[T, V | ImageError], None, None]:
     """Loads items in threads while the caller works, in order, at most `ahead` of them waiting.
 
-    An ImageError raised by `load` is yielded in place of the value, any other exception raised.
+    Loading begins with the call. An ImageError raised by `load` is yielded in place of the value,
+    any other exception raised.
     """
     if ahead < 1:
         raise ValueError(f"ahead is {ahead}, expected at least 1")
@@ -175,14 +176,17 @@ def prefetch(
         for item in islice(todo, ahead - len(waiting)):
             waiting.append((item, pool.submit(load, item)))
 
-    try:
-        fill()
-        while waiting:
-            loaded = _next_result(waiting)
-            fill()
-            yield loaded
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    def loaded() -> Generator[tuple[T, V | ImageError], None, None]:
+        try:
+            while waiting:
+                result = _next_result(waiting)
+                fill()
+                yield result
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    fill()
+    return loaded()
 
 
 def _next_result(

@@ -14,13 +14,32 @@ from typing import Annotated, Any
 
 import fsspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from inr_core import METHODS, PRESETS
 from pipeline.errors import RequestError
 from pipeline.frozen import Precision
 
 EXAMPLE = "torchvision:resnet50"
+
+
+def _memory(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return parse(value)
+    except ValidationError:
+        raise ValueError(f"expected a size such as 20GB or 512MB, got {value!r}") from None
+
+
+Memory = Annotated[ByteSize, Field(ge=1), WrapValidator(_memory)]
 
 
 class Job(BaseModel):
@@ -44,6 +63,8 @@ class Job(BaseModel):
     workers: Annotated[int, Field(ge=0)] | None = None
     address: str | None = None
     precision: Precision | None = None
+    compile: bool | None = None
+    max_memory: Memory | None = None
     batch: Annotated[int, Field(ge=1)] | None = None
     microbatch: Annotated[int, Field(ge=1)] | None = None
     shard_size: Annotated[int, Field(ge=1)] | None = None

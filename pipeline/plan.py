@@ -31,8 +31,9 @@ from pipeline.worker import WorkerSpec, chunks
 
 LARGEST_SHARD = {"cpu": 16, "cuda": 256}  # images: minutes of work, lost when a worker dies
 SHARDS_PER_WORKER = 4  # at least, while there are images enough: so that no worker idles at the end
-BATCH = {"cpu": 1, "cuda": 32}  # 1: on a CPU larger batches are not faster
-MICROBATCH = {"cpu": 1, "cuda": 256}  # 1: a CPU gains nothing from more than one network at once
+# 0: the worker measures. 1: on a CPU, neither larger batches nor more networks at once are faster
+BATCH = MICROBATCH = {"cpu": 1, "cuda": 0}
+COMPILE = {"cpu": False, "cuda": True}  # on a CPU, compiled classifiers are not faster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +139,8 @@ class Request:
             extra_types=self.columns,
             batch=job.batch or BATCH[self.device],
             microbatch=job.microbatch or MICROBATCH[self.device],
+            compile=COMPILE[self.device] if job.compile is None else job.compile,
+            max_memory=job.max_memory,
             baseline=job.baseline,
         )
 
@@ -151,7 +154,11 @@ class Request:
 def fingerprint(
     job: Job, classifier: Classifier, columns: dict[str, pa.DataType], precision: Precision
 ) -> dict[str, Any]:
-    """What decides the tables: a run with another fingerprint needs another output."""
+    """What decides the tables: a run with another fingerprint needs another output.
+
+    Not in it: how many images at once, on how many workers, compiled or not. These change sums in
+    their last bits, on GPUs only or when asked for, and a run may go on with others.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "method": job.method,
@@ -186,6 +193,16 @@ def _image_digest(uri: str | None) -> str | None:
 
 def where(job: Job) -> tuple[str, int]:
     """Device and number of actors: --gpus, else --workers, else whatever this machine has."""
+    device, workers = _where(job)
+    if device == "cpu" and job.max_memory is not None:
+        raise RequestError(
+            f"--max-memory {job.max_memory.human_readable(decimal=True)}: bounds what a GPU worker "
+            "takes, but this run has CPU workers; leave it out, or give --gpus N"
+        )
+    return device, workers
+
+
+def _where(job: Job) -> tuple[str, int]:
     if job.gpus and job.workers is not None:
         raise RequestError(f"--gpus {job.gpus} and --workers {job.workers}: give one of the two")
     visible = torch.cuda.device_count()

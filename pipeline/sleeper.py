@@ -7,6 +7,7 @@ them start on a few cores.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from pipeline.manifest import ImageRef
 from pipeline.records import Row, png
 from pipeline.shard import Rows, Shard, ShardResult, shard_result
+from pipeline.turns import Turn
 
 AREAS = (0.05, 0.1, 0.2, 0.4)
 PARAMETER_BYTES = 17280  # of the default network
@@ -46,6 +48,8 @@ _MASK: Row = {"restart": 0, "round": 0, "score_kept": 0.9, "score_removed": 0.1}
 class Sleeper:
     """Calling it with a shard takes `seconds` for every image, the encoding included."""
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, seconds: float, name: str) -> None:
         random = np.random.default_rng(0)
         shape = (DISTINCT, PNG_SIDE, PNG_SIDE)
@@ -54,8 +58,12 @@ class Sleeper:
         self.masks = [png(noise) for noise in random.integers(0, 256, shape, np.uint8)]
         self.parameters = [random.bytes(PARAMETER_BYTES) for _ in range(DISTINCT)]
 
-    def __call__(self, shard: Shard) -> ShardResult:
+    def __call__(self, shard: Shard, turn: Turn | None = None) -> ShardResult:
         """Every image is explained; its masks are noise."""
+        with turn or nullcontext():
+            return self._slept(shard)
+
+    def _slept(self, shard: Shard) -> ShardResult:
         seconds = self.seconds * len(shard.refs)
         wake = time.monotonic() + seconds
         rows = Rows()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pyarrow as pa
@@ -14,14 +16,20 @@ from torch import Tensor
 
 from inr_core import METHODS, AnyConfig, MicroBatch
 from pipeline.classifiers import load_classifier
-from pipeline.errors import ImageError
+from pipeline.device import prepare_device, upload
+from pipeline.errors import BrokenWorker, ImageError, describe
 from pipeline.frozen import Precision
 from pipeline.images import LoadedImage, load_image, prefetch
 from pipeline.manifest import ImageRef
-from pipeline.records import explanation_row, failure_row, image_row, mask_rows
+from pipeline.memory import CudaMeter, batch_for, best_microbatch, images_of_a_call
+from pipeline.records import Row, explanation_row, failure_row, image_row, mask_rows
 from pipeline.shard import Rows, Shard, ShardResult, shard_result
+from pipeline.turns import Turn
 
 T = TypeVar("T")
+Chunk = list[tuple[ImageRef, LoadedImage]]
+
+ENCODERS = 2  # threads that make PNGs of a batch's masks while the next one is optimised
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +38,9 @@ class WorkerSpec:
 
     batch       images optimised together (no effect on the results on a CPU)
     microbatch  images that the classifier sees at once, at the most
+                0, of either: as many as the worker finds best when it starts; GPUs only
+    compile     have the classifier compiled, and on a GPU the steps recorded as CUDA graphs
+    max_memory  bytes that a GPU worker may take for tensors
     threads     CPU threads; the same for every run, since sums depend on it in their last bit
     baseline    path or URL of the user's own baseline image
     """
@@ -45,17 +56,34 @@ class WorkerSpec:
     extra_types: dict[str, pa.DataType]
     batch: int
     microbatch: int
+    compile: bool = False
+    max_memory: int | None = None
     threads: int = 1
     baseline: str | None = None
 
 
+@dataclass(slots=True)
+class _Found:
+    """What a shard's images have led to so far; masks are still being encoded."""
+
+    rows: Rows = field(default_factory=Rows)
+    masks: list[Future[list[Row]]] = field(default_factory=list)
+
+    def finished(self) -> Rows:
+        """All rows, the masks' in the order of the images."""
+        self.rows.masks = [row for encoded in self.masks for row in encoded.result()]
+        return self.rows
+
+
 class ShardWorker:
-    """Holds one frozen classifier; calling it explains a shard."""
+    """Holds one frozen classifier; calling it explains a shard.
+
+    spec   as given, but with the batch sizes that are used
+    notes  what the user should know about this worker
+    """
 
     def __init__(self, spec: WorkerSpec, name: str = "") -> None:
-        if spec.device == "cpu":
-            torch.set_num_threads(spec.threads)
-        self.spec = spec
+        prepare_device(spec.device, spec.threads, spec.max_memory, compile=spec.compile)
         self.name = name or socket.gethostname()
         self.classifier = load_classifier(
             spec.model,
@@ -64,17 +92,49 @@ class ShardWorker:
             device=spec.device,
             precision=spec.precision,
         )
-        self.microbatch = MicroBatch(spec.microbatch)
+        self.notes: tuple[str, ...] = ()
+        self.spec = self._sized(spec)
+        self.batch = self.spec.batch
+        self.microbatch = MicroBatch(self.spec.microbatch, record=spec.compile)
+        if spec.compile:
+            self._compile()
         self.baseline = self._load_baseline()
+        self.encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode")
 
-    def __call__(self, shard: Shard) -> ShardResult:
-        """Explain every image of the shard; what cannot be explained becomes a failure row."""
-        started = time.monotonic()
-        rows = Rows()
-        for chunk in chunks(self._loaded(shard, rows), self.spec.batch):
-            self._explain_or_isolate(chunk, rows)
-        seconds = time.monotonic() - started
-        return shard_result(shard, rows, self.spec.extra_types, seconds, self.name)
+    def __call__(self, shard: Shard, turn: Turn | None = None) -> ShardResult:
+        """Explain every image of the shard; what cannot be explained becomes a failure row.
+
+        turn  entered for what calls must not do at the same time. A call that waits for it decodes
+              its first images, one that has left it encodes its tables.
+        """
+        found = _Found()
+        decoded = prefetch(shard.refs, self._load, ahead=2 * self.spec.batch)
+        with closing(decoded), turn or nullcontext():
+            started = time.monotonic()
+            for chunk in chunks(_usable(decoded, found.rows), self.spec.batch):
+                self._explain_or_isolate(chunk, found)
+            seconds = time.monotonic() - started
+        return shard_result(shard, found.finished(), self.spec.extra_types, seconds, self.name)
+
+    def _sized(self, spec: WorkerSpec) -> WorkerSpec:
+        """The specification without open sizes."""
+        if spec.batch and spec.microbatch:
+            return spec
+        frozen, side = self.classifier.module, self.classifier.preprocess.crop
+        microbatch = spec.microbatch or best_microbatch(CudaMeter(frozen, side, spec.max_memory))
+        batch = spec.batch or batch_for(microbatch, *METHODS[spec.method].together(spec.config))
+        self.notes += (f"{batch} images together, {microbatch} at once in the classifier",)
+        return replace(spec, batch=batch, microbatch=microbatch)
+
+    def _compile(self) -> None:
+        """Compile for the size of most calls, before any shard is timed."""
+        spec = self.spec
+        batch = 1 if spec.device == "cpu" else spec.batch  # a CPU takes one image after the other
+        together = METHODS[spec.method].together(spec.config)
+        images = images_of_a_call(batch, spec.microbatch, *together)
+        reason = self.classifier.module.compile_for(images)
+        if reason is not None:
+            self.notes += (f"the classifier runs without torch.compile: {reason}",)
 
     def _load_baseline(self) -> Tensor | None:
         if self.spec.baseline is None:
@@ -82,34 +142,45 @@ class ShardWorker:
         pixels = load_image(self.spec.baseline, self.classifier.preprocess).pixels
         return pixels.to(self.classifier.device)
 
-    def _loaded(self, shard: Shard, rows: Rows) -> Iterator[tuple[ImageRef, LoadedImage]]:
-        """Decoded images, read ahead while the previous batch is optimised."""
+    def _load(self, ref: ImageRef) -> LoadedImage:
+        return load_image(ref.image, self.classifier.preprocess)
 
-        def load(ref: ImageRef) -> LoadedImage:
-            return load_image(ref.image, self.classifier.preprocess)
+    def _explain_or_isolate(self, chunk: Chunk, found: _Found) -> None:
+        """Explain a batch; if it raises, each image alone, so that only the culprit fails.
 
-        for ref, loaded in prefetch(shard.refs, load, ahead=2 * self.spec.batch):
-            if isinstance(loaded, ImageError):
-                rows.failures.append(failure_row(ref, loaded))
+        Where memory runs out, batches are halved from now on; an image fails if it alone is too
+        much.
+        """
+        while chunk:
+            part, chunk = chunk[: self.batch], chunk[self.batch :]
+            error = self._attempt(part, found)
+            if error is None:
+                continue
+            if len(part) == 1:
+                reason = error.reason if isinstance(error, ImageError) else describe(error)
+                found.rows.failures.append(failure_row(part[0][0], ImageError("explain", reason)))
+            elif isinstance(error, torch.OutOfMemoryError):
+                self.batch = len(part) // 2
+                self.microbatch.kept.clear()
+                chunk = part + chunk
             else:
-                yield ref, loaded
+                for one in part:
+                    self._explain_or_isolate([one], found)
 
-    def _explain_or_isolate(self, chunk: list[tuple[ImageRef, LoadedImage]], rows: Rows) -> None:
-        """Explain a batch; if it raises, each image alone, so that only the culprit fails."""
+    def _attempt(self, chunk: Chunk, found: _Found) -> Exception | None:
+        """Explain a batch; returns what it raises, without the tensors that its traceback holds."""
         try:
-            self._explain(chunk, rows)
+            self._explain(chunk, found)
+        except torch.AcceleratorError as error:  # the GPU answers nothing any more
+            raise BrokenWorker(describe(error)) from None
         except Exception as error:  # whatever the model raises for an image is that image's failure
-            if len(chunk) > 1:
-                for one in chunk:
-                    self._explain_or_isolate([one], rows)
-            else:
-                reason = str(error) if isinstance(error, ImageError) else _describe(error)
-                rows.failures.append(failure_row(chunk[0][0], ImageError("explain", reason)))
+            return error.with_traceback(None)
+        return None
 
-    def _explain(self, chunk: list[tuple[ImageRef, LoadedImage]], rows: Rows) -> None:
+    def _explain(self, chunk: Chunk, found: _Found) -> None:
         refs = [ref for ref, _ in chunk]
         device = self.classifier.device
-        image_BCHW = torch.stack([loaded.pixels for _, loaded in chunk]).to(device)
+        image_BCHW = upload([loaded.pixels for _, loaded in chunk], device)
         scores_BK = self._scores(image_BCHW)
         predicted_B = scores_BK.argmax(1)
         targets = [
@@ -138,10 +209,10 @@ class ShardWorker:
                 (targets[b], score_B[b].item()),
                 (p, scores_BK[b, p].item()),
             )
-            rows.images.append(row)
+            found.rows.images.append(row)
             for explanation in explained[b]:
-                rows.explanations.append(explanation_row(ref.id, explanation))
-                rows.masks.extend(mask_rows(ref.id, explanation))
+                found.rows.explanations.append(explanation_row(ref.id, explanation))
+                found.masks.append(self.encoders.submit(mask_rows, ref.id, explanation))
 
     @torch.no_grad()
     def _scores(self, image_BCHW: Tensor) -> Tensor:
@@ -155,6 +226,17 @@ class ShardWorker:
         return scores_BK
 
 
+def _usable(
+    decoded: Iterable[tuple[ImageRef, LoadedImage | ImageError]], rows: Rows
+) -> Iterator[tuple[ImageRef, LoadedImage]]:
+    """Decoded images; the others become failure rows."""
+    for ref, loaded in decoded:
+        if isinstance(loaded, ImageError):
+            rows.failures.append(failure_row(ref, loaded))
+        else:
+            yield ref, loaded
+
+
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Consecutive lists of `size` items; the last one may be shorter."""
     chunk: list[T] = []
@@ -165,8 +247,3 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
             chunk = []
     if chunk:
         yield chunk
-
-
-def _describe(error: Exception) -> str:
-    first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}"

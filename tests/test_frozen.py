@@ -117,3 +117,19 @@ def test_no_weight_has_a_gradient_and_the_given_images_keep_theirs():
     image = torch.randn(1, 3, 32, 32, requires_grad=True)
     frozen(image).sum().backward()
     assert image.grad is not None and image.grad.abs().sum() > 0
+
+
+def test_images_in_the_classifiers_layout_are_not_copied():
+    seen = []
+
+    class Looking(nn.Module):
+        def forward(self, image):
+            seen.append(image)
+            return image.mean((2, 3))
+
+    frozen = Frozen(Looking(), 32, CPU, "fp32")
+    image = torch.randn(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    frozen(image)
+    frozen(image.contiguous())
+    assert seen[0] is image
+    assert seen[1].is_contiguous(memory_format=torch.channels_last)

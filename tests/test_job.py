@@ -59,7 +59,7 @@ def test_a_resolved_job_loads_to_the_same_job(tmp_path):
         ({"stride": 3}, "did you mean mask.stride?"),
         ({"restarts": "many"}, "restarts: .*integer.*got 'many'"),
         ({"areas": [0.5, 0.1]}, "areas must be ascending"),
-        ({"optimise.steps": 0}, "steps and areas_per_step must be at least 1"),
+        ({"optimise.steps": 0}, "steps, areas_per_step and cooldown must be at least 1"),
         ({"limit": 0}, "limit: .*greater than or equal to 1, got 0"),
         ({"preset": "papper"}, "preset: 'papper' is unknown; expected one of default, fast, "),
         ({"method": "gradcam2"}, "method"),

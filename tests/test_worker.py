@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from inr_core import METHODS
 from pipeline import load_job
+from pipeline.errors import BrokenWorker
 from pipeline.images import load_image
 from pipeline.manifest import Manifest
 from pipeline.plan import Request
@@ -123,6 +125,93 @@ def test_only_the_image_that_breaks_the_classifier_fails(dataset, raises, reason
     assert (failure["id"], failure["stage"]) == (refs[2].id, "explain")
     assert reason in failure["reason"]
     assert "second line" not in failure["reason"]
+
+
+class Narrow(torch.nn.Module):
+    """The shapes classifier with memory for so many images."""
+
+    def __init__(self, inner, images):
+        super().__init__()
+        self.inner, self.images, self.largest = inner, images, 0
+
+    def forward(self, image):
+        if len(image) > self.images:
+            raise torch.OutOfMemoryError("out of memory\nsecond line")
+        self.largest = max(self.largest, len(image))
+        return self.inner(image)
+
+
+def narrow(worker, images):
+    module = Narrow(worker.classifier.module, images)
+    worker.classifier = dataclasses.replace(worker.classifier, module=module)
+    return module
+
+
+def test_little_memory_changes_no_table(dataset):
+    refs = refs_of(dataset)
+    sizes = {"batch": 4, "microbatch": 64, "restarts": 3}
+    wanted = tables(ShardWorker(spec_of(dataset, **sizes))(Shard(refs)))
+    worker = ShardWorker(spec_of(dataset, **sizes))
+    module = narrow(worker, 8)  # of 12 for the networks of an image, and 24 for their final masks
+    assert close(tables(worker(Shard(refs))), wanted)
+    assert module.largest <= 8 and worker.microbatch.images == 4  # one network of three
+
+
+def close(one, other):
+    """Whether tables are equal but for the last bits of scores, which depend on the batch."""
+    assert [r["mask"] for r in one["masks"]] == [r["mask"] for r in other["masks"]]
+    assert one.keys() == other.keys()
+    for name, rows in one.items():
+        for a, b in zip(rows, other[name], strict=True):
+            for key, value in a.items():
+                same = pytest.approx(b[key], abs=1e-6) if isinstance(value, float) else b[key]
+                assert value == same, key
+    return True
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_batch_that_is_too_much_for_the_method_is_halved_and_no_image_blamed(
+    dataset, monkeypatch, most
+):
+    refs = refs_of(dataset)
+    wanted = tables(ShardWorker(spec_of(dataset))(Shard(refs)))
+    batches = []
+
+    def explain(image, *given, **named):
+        batches.append(len(image))
+        if len(image) > most:
+            raise torch.OutOfMemoryError
+        return METHODS["inr"].explain(image, *given, **named)
+
+    limited = {"inr": dataclasses.replace(METHODS["inr"], explain=explain)}
+    monkeypatch.setattr("pipeline.worker.METHODS", limited)
+    worker = ShardWorker(spec_of(dataset, batch=4))
+    assert tables(worker(Shard(refs))) == wanted
+    assert batches == {1: [4, 2, 1, 1, 1, 1], 2: [4, 2, 2], 3: [4, 2, 2]}[most]
+    batches.clear()
+    assert tables(worker(Shard(refs))) == wanted
+    assert max(batches) <= most  # it has learnt
+
+
+def test_an_image_that_alone_is_too_much_fails(dataset):
+    worker = ShardWorker(spec_of(dataset, batch=4))
+    narrow(worker, 3)  # of 4 for one network
+    result = worker(Shard(refs_of(dataset)))
+    assert result.commit.explained == ()
+    reasons = {row["reason"] for row in tables(result)["failures"]}
+    assert reasons == {"OutOfMemoryError: out of memory"}
+    assert len(result.commit.failed) == 4
+
+
+def test_a_device_that_answers_nothing_any_more_blames_no_image(dataset):
+    class Gone(torch.nn.Module):
+        def forward(self, image):
+            raise torch.AcceleratorError("CUDA error: an illegal memory access", 700)
+
+    worker = ShardWorker(spec_of(dataset))
+    worker.classifier = dataclasses.replace(worker.classifier, module=Gone())
+    with pytest.raises(BrokenWorker, match="AcceleratorError: .*illegal memory access"):
+        worker(Shard(refs_of(dataset)))
 
 
 def test_the_top_1_is_explained_where_no_target_is_given(dataset):
