@@ -123,12 +123,13 @@ def explain_together(
 ) -> list[list[Explanation]]:
     """`explain` for all images at once, as stacked networks."""
     config = replace(config, objective=config.objective.for_rounds(config.rounds))
+    score_B = score_B.cpu()
     baseline_BLCHW = baselines(image_BCHW, config.perturbation, custom_baseline)
     found: list[list[Explanation]] = [[] for _ in ids]
     networks = [(b, r) for b in range(len(ids)) for r in range(config.restarts)]
     previous_NJK = image_BCHW.new_zeros(len(networks), 0, config.mask.network.parameter_count)
     for round_ in range(config.rounds):
-        image_N = torch.tensor([b for b, _ in networks], device=image_BCHW.device)
+        image_N = [b for b, _ in networks]
         scene = Scene(
             image_NCHW=image_BCHW[image_N],
             baseline_NLCHW=baseline_BLCHW[image_N],
@@ -143,11 +144,10 @@ def explain_together(
         explanations = _explanations(
             theta_NK, previous_NJK, round_, scene, score_B[image_N], classify, config, microbatch
         )
-        going_on = []
+        going_on, steps = [], steps_N.tolist()
         for n, ((b, r), explanation) in enumerate(zip(networks, explanations, strict=True)):
             if round_ == 0 or _explains(explanation, score_B[b].item(), config):
-                steps = int(steps_N[n])
-                found[b].append(replace(explanation, restart=r, seed=seeds[n], steps=steps))
+                found[b].append(replace(explanation, restart=r, seed=seeds[n], steps=steps[n]))
                 going_on.append(n)
         networks = [networks[n] for n in going_on]
         if not networks:
@@ -215,10 +215,10 @@ def _explanations(
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
     area_NA = torch.tensor(areas, dtype=torch.float64).expand(len(theta_NK), -1)
     masks_NAHW = render(theta_NK, previous_NJK, area_NA, size, config.mask)
-    kept_NA, removed_NA = mask_scores(
-        masks_NAHW.to(scene.image_NCHW.device), scene, classify, microbatch
-    )
+    scores = mask_scores(masks_NAHW, scene, classify, microbatch)
+    kept_NA, removed_NA = (score_NA.cpu() for score_NA in scores)
     objective_N = final_objective(kept_NA, removed_NA, config.objective.game)
+    masks_NAHW, stored_NK = masks_NAHW.cpu(), theta_NK.half().cpu()
     return [
         Explanation(
             restart=0,
@@ -228,7 +228,7 @@ def _explanations(
             objective=objective_N[n].item(),
             steps=0,
             minimal_area=minimal_area(areas, kept_NA[n], score_N[n].item()),
-            parameters=theta_NK[n].half().cpu(),
+            parameters=stored_NK[n],
             areas=areas,
             masks=masks_NAHW[n],
             kept=tuple(kept_NA[n].tolist()),

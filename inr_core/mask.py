@@ -1,10 +1,10 @@
 """From networks to masks: coarse field -> area constraint -> rounds -> upsampling.
 
 The network is evaluated at a few points, from which the smooth field is interpolated to a coarse
-grid; the sigmoid, the exact area and the exclusion of earlier
-rounds act there, and the mask is interpolated to its size. Interpolation is linear, so the area
-stays exact (cells are weighted by what they contribute to the interpolated mask), masks that sum
-to at most 1 on the grid do so everywhere, and two of them never both exceed .5.
+grid; the sigmoid, the exact area and the exclusion of earlier rounds act there, and the mask is
+interpolated to its size. That is linear, so the area stays exact (cells are weighted by what they
+contribute to the interpolated mask), masks that sum to at most 1 on the grid do so everywhere, and
+two of them never both exceed .5.
 
 Shapes: N networks, A areas, P = h * w cells of the coarse grid, Q points at which networks are
 evaluated, K parameters, J earlier rounds.
@@ -184,8 +184,8 @@ def render(
 ) -> Tensor:
     """Masks of stored networks at any areas and any size, (N, A, H, W) uint8, 255 = keep.
 
-    Computed in float64, so that the 8-bit result is the same wherever and in whatever batch it is
-    computed; on the networks' device, and returned on the CPU.
+    Computed in float64 on the networks' device, so that the 8-bit result is the same wherever and
+    in whatever batch it is computed.
     """
     theta, previous, area = (
         t.to(theta_NK.device, torch.float64) for t in (theta_NK, previous_NJK, area_NA)
@@ -193,4 +193,4 @@ def render(
     canvas = Canvas.of(size, config.stride, theta, config.points)
     taken = occupied(previous, area, canvas, config)
     mask = canvas.upsample(coarse_mask(theta, area, taken, canvas, config))
-    return (mask * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+    return (mask * 255).round().clamp(0, 255).to(torch.uint8)

@@ -58,7 +58,7 @@ def optimise(
 def _through(slots: Slots, networks: Networks) -> tuple[Tensor, Tensor]:
     """Every network has its time in a slot."""
     theta_NK = torch.empty_like(networks.theta_NK)
-    steps_N = torch.zeros(len(networks), dtype=torch.long)
+    steps_N = torch.zeros_like(theta_NK[:, 0], dtype=torch.long)
     waiting = deque(range(len(networks)))
     holds: dict[int, int] = {}  # slot -> network
     while waiting or holds:
