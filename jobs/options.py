@@ -35,8 +35,9 @@ def _job_options(
     model: Annotated[
         str | None,
         _option(
-            "Classifier: torchvision:NAME, torchscript:FILE, export:FILE.pt2, "
-            "python:MODULE:FACTORY or builtin:shapes (that of the demo).",
+            "Classifier: torchvision:NAME, timm:NAME, hf:REPO (or a folder, hf:./FOLDER), "
+            "torchscript:FILE, export:FILE.pt2, python:MODULE:FACTORY or builtin:shapes (that of "
+            "the demo).",
             WHAT,
         ),
     ] = None,

@@ -1,6 +1,8 @@
 """Classifiers by name: frozen models with their preprocessing and class names.
 
 torchvision:NAME       a model of torchvision, with --weights FILE or torchvision's own weights
+timm:NAME              likewise a model of timm (extra `timm`)
+hf:REPO                a model of transformers (extra `hf`): REPO on the hub, or a folder ./FOLDER
 torchscript:FILE       a scripted or traced module
 export:FILE.pt2        a program saved by torch.export
 python:MODULE:FACTORY  FACTORY() returns an nn.Module
@@ -24,7 +26,9 @@ from torch import Tensor, nn
 from pipeline import shapes
 from pipeline.errors import RequestError
 from pipeline.frozen import PRECISION, Frozen, Precision
+from pipeline.hubs import load_hf, load_timm
 from pipeline.images import Preprocess
+from pipeline.loaded import Loaded, filled
 from pipeline.weights import load_state, read_state_dict, weights_digest
 
 
@@ -48,13 +52,6 @@ class Classifier:
         """Logits of images; what methods call that do not look inside the module."""
         logits: Tensor = self.module(image_MCHW)
         return logits
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    module: nn.Module
-    preprocess: Preprocess
-    classes: tuple[str, ...] | None = None
 
 
 def load_classifier(
@@ -116,7 +113,7 @@ def _count_classes(
     return int(logits.shape[1])
 
 
-def _torchvision(name: str, weights: str | None) -> _Loaded:
+def _torchvision(name: str, weights: str | None) -> Loaded:
     import torchvision  # takes a second; only runs with its models wait for it
 
     known = torchvision.models.list_models(module=torchvision.models)
@@ -127,24 +124,13 @@ def _torchvision(name: str, weights: str | None) -> _Loaded:
         )
     variants = list(torchvision.models.get_model_weights(name))
     if weights is None:
-        return _Loaded(_downloaded(name), _preprocess_of(variants[-1]), _classes_of(variants[-1]))
-    state = read_state_dict(weights)
-    module = torchvision.models.get_model(name, num_classes=_head_size(name, state))
-    load_state(module, state, weights, f"torchvision:{name}")
-    return _Loaded(module, _preprocess_of(variants[0]), _classes_of(variants[0]))
-
-
-def _head_size(name: str, state: dict[str, Tensor]) -> int:
-    """Classes of the head in `state`: the bias whose size depends on the number of classes."""
-    import torchvision
-
-    with torch.device("meta"):
-        some, more = (
-            torchvision.models.get_model(name, num_classes=n).state_dict() for n in (2, 3)
-        )
-    heads = [key for key in some if some[key].shape != more[key].shape and some[key].ndim == 1]
-    found = [len(state[key]) for key in heads if key in state and state[key].ndim == 1]
-    return found[-1] if found else 1000
+        return Loaded(_downloaded(name), _preprocess_of(variants[-1]), _classes_of(variants[-1]))
+    module = filled(
+        lambda classes: torchvision.models.get_model(name, num_classes=classes),
+        weights,
+        f"torchvision:{name}",
+    )
+    return Loaded(module, _preprocess_of(variants[0]), _classes_of(variants[0]))
 
 
 def _downloaded(name: str) -> nn.Module:
@@ -175,23 +161,23 @@ def _classes_of(weights: Any) -> tuple[str, ...]:
     return tuple(weights.meta["categories"])
 
 
-def _torchscript(name: str, weights: str | None) -> _Loaded:
+def _torchscript(name: str, weights: str | None) -> Loaded:
     _refuse_weights("torchscript", weights)
     with _open_model(name) as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # deprecated, but such files exist
         try:
             module: Any = torch.jit.load(stream, map_location="cpu")  # type: ignore[no-untyped-call]
-            return _Loaded(module, Preprocess())
+            return Loaded(module, Preprocess())
         except RuntimeError as error:
             raise RequestError(f"--model torchscript:{name}: not a TorchScript file") from error
 
 
-def _export(name: str, weights: str | None) -> _Loaded:
+def _export(name: str, weights: str | None) -> Loaded:
     _refuse_weights("export", weights)
     with _open_model(name) as stream:
         try:
             program: Any = torch.export.load(stream)
-            return _Loaded(program.module(), Preprocess())
+            return Loaded(program.module(), Preprocess())
         except Exception as error:  # torch.export has no common error of its own
             raise RequestError(
                 f"--model export:{name}: not a program saved by torch.export.save"
@@ -210,7 +196,7 @@ def _refuse_weights(kind: str, weights: str | None) -> None:
         raise RequestError(f"--weights: a {kind} model brings its own weights; leave it out")
 
 
-def _python(name: str, weights: str | None) -> _Loaded:
+def _python(name: str, weights: str | None) -> Loaded:
     module_name, _, factory = name.partition(":")
     try:
         module = getattr(importlib.import_module(module_name), factory)()
@@ -224,19 +210,21 @@ def _python(name: str, weights: str | None) -> _Loaded:
     if weights is not None:
         load_state(module, read_state_dict(weights), weights, f"python:{name}")
     fields = getattr(module, "preprocess", Preprocess())
-    return _Loaded(module, fields, getattr(module, "classes", None))
+    return Loaded(module, fields, getattr(module, "classes", None))
 
 
-def _builtin(name: str, weights: str | None) -> _Loaded:
+def _builtin(name: str, weights: str | None) -> Loaded:
     _refuse_weights("builtin", weights)
     if name != "shapes":
         raise RequestError(f"--model builtin:{name}: the only builtin classifier is builtin:shapes")
     fields = Preprocess(resize=shapes.SIZE, crop=shapes.SIZE, mean=shapes.MEAN, std=shapes.STD)
-    return _Loaded(shapes.load_shapes(), fields, shapes.CLASSES)
+    return Loaded(shapes.load_shapes(), fields, shapes.CLASSES)
 
 
-_LOADERS: dict[str, Callable[[str, str | None], _Loaded]] = {
+_LOADERS: dict[str, Callable[[str, str | None], Loaded]] = {
     "torchvision": _torchvision,
+    "timm": load_timm,
+    "hf": load_hf,
     "torchscript": _torchscript,
     "export": _export,
     "python": _python,

@@ -13,6 +13,8 @@ ALLOWED = {  # import -> the only places that may use it
     "fsspec": ("pipeline/",),
     "pydantic": ("pipeline/",),
     "torchvision": ("pipeline/images.py", "pipeline/classifiers.py"),
+    "timm": ("pipeline/hubs.py",),
+    "transformers": ("pipeline/hubs.py",),
     "captum": ("inr_core/peers/ig.py",),
     "PIL": ("pipeline/", "jobs/demo.py"),
     "typer": ("jobs/",),
