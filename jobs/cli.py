@@ -19,6 +19,7 @@ from jobs.demo import demo
 from jobs.evaluate import evaluate
 from jobs.manifest import manifest
 from jobs.plan import plan
+from jobs.report import report
 from jobs.run import run
 from jobs.show import show
 from jobs.simulate import simulate
@@ -44,6 +45,7 @@ for command in (
     show,
     compare,
     evaluate,
+    report,
     benchmark,
     simulate,
     manifest,

@@ -46,7 +46,7 @@ def xaipipe(monkeypatch, capsys):
         "status",
         "show",
         "compare",
-        "evaluate",
+        "evaluate", "report",
         "benchmark",
         "simulate",
         "manifest",
