@@ -153,17 +153,15 @@ def test_what_cannot_be_compiled_runs_plainly_and_says_why(tiny, make, reason):
 
 
 @pytest.mark.filterwarnings("ignore:.*force_disable_caches")
-def test_without_a_compiler_the_run_goes_on_and_its_progress_says_why(
-    dataset, tmp_path, tiny, monkeypatch
-):
+def test_without_a_compiler_the_run_goes_on_and_its_progress_says_why(dataset, tmp_path, tiny):
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", ("/nonexistent/g++",))
-    monkeypatch.setattr(config, "force_disable_caches", True)
     job = {"manifest": dataset, "model": "python:tiny_model:Tiny", "workers": 0, "steps": 1}
     request = Request(load_job(None, {**job, "out": str(tmp_path / "out"), "compile": True}))
     seen = []
-    summary = pipeline.run(request, seen.append)
+    broken = {"cpp.cxx": ("/nonexistent/g++",), "force_disable_caches": True}
+    with config.patch(broken):  # not monkeypatch, whose undoing deletes a setting of this module
+        summary = pipeline.run(request, seen.append)
     assert (summary.explained, summary.failed) == (2, 0)
     (note,) = seen[-1].notes
     assert note.startswith("the classifier runs without torch.compile: InvalidCxxCompiler")
