@@ -31,7 +31,7 @@ class ObjectiveConfig:
     game: Game = "auto"
     deletion_weight: float = 1.0
     area_weight: float = 30.0
-    outline_weight: float = 0.9
+    outline_weight: float = 0.6
 
     def __post_init__(self) -> None:
         if self.game not in ("auto", "preservation", "deletion", "dual"):
