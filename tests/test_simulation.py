@@ -7,7 +7,7 @@ import sys
 import time
 from functools import partial
 from itertools import pairwise
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 import pytest
 from PIL import Image
@@ -141,7 +141,8 @@ def test_a_process_that_fails_is_an_error_with_its_reason(tmp_path):
 def test_a_moment_remembers_memory_that_was_given_back():
     with watched() as now:
         before = now()
-        with mmap(-1, 240_000_000) as held:  # not through malloc, which may keep what it got
+        own = MAP_ANONYMOUS | MAP_PRIVATE  # not through malloc, which may keep what it got
+        with mmap(-1, 240_000_000, flags=own) as held:
             for _ in range(240):
                 held.write(b"1" * 1_000_000)
             time.sleep(25 * LOOK_S)
