@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.options import takes_job
-from pipeline import Job, RequestError
+from jobs.target import check_target
+from pipeline import Job
 from pipeline.benchmark import GENERATED, Benchmark
 from pipeline.benchmark import benchmark as measure
 from pipeline.process import age
@@ -60,7 +61,7 @@ def benchmark(
     """
     loading = age()
     console = Console()
-    _prepare(to)
+    check_target("--json", to)
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder, console.status("") as status:
         report = status.update if console.is_terminal else partial(console.print, highlight=False)
         try:
@@ -80,15 +81,6 @@ def benchmark(
     if to is not None:
         about = {"model": job.model, "method": job.method, "against": against}
         to.write_text(json.dumps(about | found.results(), indent=1) + "\n")
-
-
-def _prepare(to: Path | None) -> None:
-    """Fail now rather than after the measurement."""
-    if to is not None:
-        try:
-            to.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RequestError(f"--json {to}: cannot be written: {error.strerror}") from error
 
 
 def show(job: Job, found: Benchmark, against: str | None, console: Console) -> None:

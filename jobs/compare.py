@@ -10,6 +10,7 @@ from rich.console import Console
 
 import pipeline
 from jobs.evaluate import common_ids, run_names
+from jobs.target import check_target
 from pipeline.gallery import comparison
 
 
@@ -34,8 +35,8 @@ def compare(
     What is kept is in colour, the rest grey, the contour orange, ground-truth boxes white. Below
     each picture stand the scores that its run stored for the mask.
     """
+    check_target("--to", to)
     readers = {n: pipeline.read(u) for n, u in run_names([uri, *(against or [])]).items()}
     ids = image_ids or common_ids(list(readers.values()))[:limit]
-    to.parent.mkdir(parents=True, exist_ok=True)
     comparison(readers, ids, area).save(to)
     Console().print(str(to), highlight=False, soft_wrap=True)

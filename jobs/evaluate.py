@@ -12,6 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 import pipeline
+from jobs.target import check_target
 from pipeline import RequestError
 from pipeline.classifiers import load_classifier
 from pipeline.evaluation import (
@@ -91,6 +92,8 @@ def evaluate(
     intervals over images. Localisation needs a column `mask` or `bbox` in the manifest.
     """
     console = Console()
+    check_target("--markdown", markdown)
+    check_target("--plot", plot)
     readers = {name: pipeline.read(u) for name, u in run_names([uri, *(against or [])]).items()}
     repeats = [pipeline.read(u) for u in repeat or []]
     evaluations = _evaluations(readers, repeats, weights, judge, judge_weights)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from jobs.target import check_target
 from pipeline import RequestError
 from pipeline.moment import Moment
 from pipeline.planning import Planning, planning
@@ -49,6 +50,7 @@ def simulate(
     empty folder and in one of which half is committed, and what does it take to commit a shard?
     """
     console = Console()
+    check_target("--json", json_)
     if rows is not None:
         _refuse_others(context)
         with console.status(f"{rows} rows"):

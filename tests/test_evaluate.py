@@ -144,6 +144,19 @@ def test_wrong_requests(runs, xaipipe, tmp_path):
         assert code == 2 and message in text
 
 
+@pytest.mark.parametrize("flag", ["--markdown", "--plot"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(runs, xaipipe, tmp_path, flag):
+    (tmp_path / "file").write_text("words")
+    to = tmp_path / "m.parquet"
+    for target in (tmp_path / "file" / "inside.png", tmp_path):
+        code, text = xaipipe("evaluate", runs / "ours", flag, target, "--to", to)
+        assert code == 2 and flag in text and "cannot be written" in text
+        assert not to.exists()
+    new = tmp_path / "new" / "file"
+    assert xaipipe("evaluate", runs / "centre", "--limit", 1, flag, new, "--to", to)[0] == 0
+    assert new.exists()
+
+
 def test_a_judge_that_sees_other_inputs_is_refused(runs, xaipipe, tmp_path, monkeypatch):
     (tmp_path / "other_scale.py").write_text(
         "from pipeline.shapes import load_shapes\n"
