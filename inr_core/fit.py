@@ -39,7 +39,8 @@ def fit(
     record      whether a step becomes a CUDA graph on a GPU
     """
     theta = theta_NK.clone()
-    adam, clock = Adam(theta), torch.zeros((), dtype=torch.long, device=theta.device)
+    # A clock of shape (1,): indexing by one of shape () would wait for its value.
+    adam, clock = Adam(theta), torch.zeros(1, dtype=torch.long, device=theta.device)
     area_SA = area_sequence(steps, AREAS, *areas).to(theta)
     rates = [RATE * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)]
     rate_S = theta.new_tensor(rates)
