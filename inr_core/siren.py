@@ -83,18 +83,11 @@ def unpack(theta_NK: Tensor, config: SirenConfig) -> list[Tensor]:
 
 def siren(theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenConfig) -> Tensor:
     """Evaluate N networks at P coordinates for A areas each: the field, (N, A, P), unbounded."""
-    hidden_NAPD, last = hidden_units(theta_NK, coords_P2, area_NA, config)
-    return (hidden_NAPD * last.mT[:, None]).sum(-1)
-
-
-def hidden_units(
-    theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenConfig
-) -> tuple[Tensor, Tensor]:
-    """What the last layer adds up, (N, A, P, D), and its weights, (N, D, 1)."""
     first, shift, area_weight, *rest, last = unpack(theta_NK, config)
     wave_NPD = config.w0_first * (coords_P2 @ first + shift)
     condition_NAD = (torch.logit(area_NA) / 2)[:, :, None] * area_weight
     hidden = torch.sin(wave_NPD[:, None] + condition_NAD[:, :, None]).flatten(1, 2)
     for weight, bias in zip(rest[::2], rest[1::2], strict=True):
         hidden = torch.sin(config.w0_hidden * torch.baddbmm(bias, hidden, weight))
-    return hidden.view(len(theta_NK), area_NA.shape[1], len(coords_P2), -1), last
+    field = (hidden * last.mT).sum(-1)
+    return field.view(len(theta_NK), area_NA.shape[1], len(coords_P2))

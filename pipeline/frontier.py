@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -98,13 +98,12 @@ def frontier(points: Sequence[Point]) -> Image.Image:
 
 
 def _axes(draw: ImageDraw.ImageDraw, x: Axis, y: Axis, font: Font) -> None:
-    text: Callable[..., None] = draw.text
     for value in x.ticks():
         draw.line((x(value), y.start, x(value), y.end), FAINT)
-        text((x(value), y.start + 6), f"{value:.2f}", TEXT, font, anchor="ma")
+        draw.text((x(value), y.start + 6), f"{value:.2f}", TEXT, font, anchor="ma")
     for value in y.ticks():
         draw.line((x.start, y(value), x.end, y(value)), FAINT)
-        text((x.start - 8, y(value)), f"{value:.2f}", TEXT, font, anchor="rm")
+        draw.text((x.start - 8, y(value)), f"{value:.2f}", TEXT, font, anchor="rm")
 
 
 def _dot(

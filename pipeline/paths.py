@@ -28,3 +28,17 @@ def resolver(base: str) -> Callable[[str], str]:
         return f"{scheme}://{posixpath.normpath(joined) if './' in path else joined}"
 
     return resolve
+
+
+def unwritable(file: str) -> str | None:
+    """Why a local file cannot be written, None if it can; makes its folder."""
+    folder = os.path.dirname(os.path.abspath(file))
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    if os.path.isdir(file):
+        return "it is a folder"
+    if not os.access(file if os.path.exists(file) else folder, os.W_OK):
+        return "no permission"
+    return None

@@ -1,16 +1,35 @@
-"""Stores for tests: a folder on disk, fsspec's memory, and S3 served on the loopback interface."""
+"""For all tests: the command line, and stores (a folder, fsspec's memory, S3 on the loopback)."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture
+def xaipipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[Any, str]]:
+    """Run a command line in this process; returns its exit code and what it printed."""
+    from jobs import cli
+
+    def run(*arguments: object) -> tuple[Any, str]:
+        monkeypatch.setattr(sys, "argv", ["xaipipe", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        printed = capsys.readouterr()
+        return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """`xaipipe benchmark`: what is counted, in which order, and that the figures belong together."""
 
 import dataclasses
+import functools
 import json
 import statistics
-import sys
 
 import pytest
 import torch
@@ -11,7 +11,6 @@ from PIL import Image
 
 import pipeline
 from inr_core import METHODS
-from jobs import cli
 from pipeline import Request, load_job
 from pipeline.benchmark import measure, turn
 from pipeline.benchmark.images import generate_images, repeat_images
@@ -34,18 +33,9 @@ def manifest(tmp_path_factory):
 
 
 @pytest.fixture
-def benchmark(monkeypatch, capsys):
-    """Run the command in this process; returns its exit code and what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xaipipe", "benchmark", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "120")
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        printed = capsys.readouterr()
-        return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
-
-    return run
+def benchmark(xaipipe):
+    """Run the command; returns its exit code and what it printed."""
+    return functools.partial(xaipipe, "benchmark")
 
 
 def loop_of(manifest, **given):
@@ -199,7 +189,7 @@ def test_parts_of_a_step_have_the_shapes_of_the_loop(manifest):
         work()
 
 
-def test_a_step_of_the_profile_is_that_of_the_loop(manifest):
+def test_the_slots_of_the_profile_go_to_the_end_of_the_schedule(manifest):
     loop, batches = loop_of(manifest, steps=20)
     slots = StepParts(loop, batches[0]).slots
     begin = slots.held.theta_NK.clone()

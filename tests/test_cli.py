@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from jobs import cli
 from jobs.progress import clock, progress, rest
 from pipeline import Progress, read
 from pipeline.shapes import write_dataset
@@ -20,21 +19,6 @@ FAST = ["--model", "builtin:shapes", "--steps", "3", "--areas", ".1,.3", "--work
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
     return str(write_dataset(tmp_path_factory.mktemp("shapes"), 3, 0))
-
-
-@pytest.fixture
-def xaipipe(monkeypatch, capsys):
-    """Run a command line in this process; returns its exit code and what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xaipipe", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        printed = capsys.readouterr()
-        return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,10 @@
 """`xaipipe compare`: runs as columns, images as rows."""
 
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
 import pipeline
-from jobs import cli
 from pipeline import Request, load_job
 from pipeline.gallery import Gallery
 from pipeline.shapes import write_dataset
@@ -23,21 +20,13 @@ def runs(tmp_path_factory):
     return folder
 
 
-def compare(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["xaipipe", "compare", *map(str, arguments)])
-    with pytest.raises(SystemExit) as exit_:
-        cli.main()
-    printed = capsys.readouterr()
-    return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
-
-
-def test_a_row_for_each_image_and_a_column_for_each_run(runs, monkeypatch, capsys, tmp_path):
+def test_a_row_for_each_image_and_a_column_for_each_run(runs, xaipipe, tmp_path):
     target = tmp_path / "new" / "c.png"
     arguments = [runs / "ours", "--against", runs / "centre", "--limit", 2, "--to", target]
-    code, text = compare(monkeypatch, capsys, *arguments)
+    code, text = xaipipe("compare", *arguments)
     assert code == 0 and "c.png" in text
     two = Image.open(target).copy()
-    compare(monkeypatch, capsys, runs / "ours", "--limit", 3, "--to", target)
+    xaipipe("compare", runs / "ours", "--limit", 3, "--to", target)
     three = Image.open(target).copy()
     assert three.width < two.width and three.height > two.height
     assert np.array(two).std() > 20
@@ -57,9 +46,9 @@ def test_the_best_restart_is_drawn(runs):
     ("arguments", "message"),
     [(["nobody"], "nobody"), (["--area", "0.2", "--against", "centre"], "0.2")],
 )
-def test_what_is_not_there_is_said(runs, monkeypatch, capsys, tmp_path, arguments, message):
+def test_what_is_not_there_is_said(runs, xaipipe, tmp_path, arguments, message):
     named = [runs / a if a == "centre" else a for a in arguments]
     target = tmp_path / "c.png"
-    code, text = compare(monkeypatch, capsys, runs / "ours", *named, "--to", target)
+    code, text = xaipipe("compare", runs / "ours", *named, "--to", target)
     assert code == 2 and message in text
     assert not target.exists()

@@ -1,7 +1,5 @@
 """`xaipipe evaluate`: values re-derived from the tables, runs side by side, clear refusals."""
 
-import sys
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +8,6 @@ from PIL import Image
 
 import pipeline
 from inr_core import gaussian_blur
-from jobs import cli
 from pipeline import Request, load_job
 from pipeline.classifiers import load_classifier
 from pipeline.images import load_image
@@ -33,18 +30,6 @@ def runs(tmp_path_factory):
         job = load_job(None, {**common, "out": str(folder / name), **own})
         pipeline.run(Request(job), lambda p: None)
     return folder
-
-
-@pytest.fixture
-def xaipipe(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xaipipe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        printed = capsys.readouterr()
-        return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
-
-    return run
 
 
 def values(file):

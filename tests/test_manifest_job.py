@@ -3,7 +3,6 @@
 import csv
 import os
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import cli
 from pipeline import read
 from pipeline.errors import RequestError
 from pipeline.imagenet import class_index, wnids
@@ -27,20 +25,11 @@ ASSETS = Path(os.environ.get("XAIPIPE_ASSETS", "/nonexistent"))
 
 
 @pytest.fixture
-def xaipipe(monkeypatch, capsys, tmp_path):
+def xaipipe(xaipipe, monkeypatch, tmp_path):
     """Run a command line in this process, in an empty folder; returns exit code and output."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xaipipe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        printed = capsys.readouterr()
-        return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
-
-    return run
+    return xaipipe
 
 
 def written(xaipipe, *arguments, to="manifest.csv", **options):

@@ -221,7 +221,7 @@ def test_a_step_never_waits_for_the_device():
     slots.put([0, 2], networks.map(lambda tensor: tensor[:2]))
     slots.step()
     assert slots.held.theta_NK.device == meta
-    with pytest.raises(NotImplementedError, match="meta"):
+    with pytest.raises(NotImplementedError, match="meta"):  # torch's own, for a value that is asked
         slots.finished([0])
 
 

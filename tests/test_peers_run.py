@@ -1,7 +1,6 @@
 """Every method by the command line: tables, overlays, job files, and errors in words."""
 
 import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import yaml
 
 import pipeline
 from inr_core import METHODS
-from jobs import cli
 from pipeline import Request, RequestError, load_job
 from pipeline.gallery import Gallery
 from pipeline.shapes import write_dataset
@@ -30,29 +28,18 @@ def manifest(tmp_path_factory):
     return str(write_dataset(tmp_path_factory.mktemp("shapes"), 2, 0))
 
 
-def xaipipe(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["xaipipe", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit) as exit_:
-        cli.main()
-    printed = capsys.readouterr()
-    return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
-
-
 @pytest.mark.parametrize("method", PEERS)
-def test_a_run_writes_the_same_tables_and_can_be_shown(
-    method, manifest, tmp_path, monkeypatch, capsys
-):
+def test_a_run_writes_the_same_tables_and_can_be_shown(method, manifest, tmp_path, xaipipe):
     if method == "ig" and importlib.util.find_spec("captum") is None:
         pytest.skip("captum is not installed")
     out = tmp_path / "out"
     job = ["--model", "builtin:shapes", "--workers", 0, "--method", method, "--areas", ".1,.3"]
     for name, value in FAST.get(method, {}).items():
         job += ["--set", f"{name}={value}"]
-    code, text = xaipipe(monkeypatch, capsys, "plan", manifest, *job)
+    code, text = xaipipe("plan", manifest, *job)
     passes = METHODS[method].passes(pipeline.load_job(None, _given(method)).config)
     assert code == 0 and f"passes per image {passes}" in text
-    code, text = xaipipe(monkeypatch, capsys, "run", manifest, "--out", out, *job)
+    code, text = xaipipe("run", manifest, "--out", out, *job)
     assert code == 0 and "explained 2 images" in text
 
     run = pipeline.read(str(out))
@@ -75,10 +62,10 @@ def test_a_run_writes_the_same_tables_and_can_be_shown(
     id_ = run.ids(1)[0]
     with pytest.raises(RequestError, match=r"stores no network.*areas 0.1, 0.3,.*stored_mask"):
         run.render(id_, 0.1)
-    code, _ = xaipipe(monkeypatch, capsys, "show", out, id_, "--to", tmp_path / "pictures")
+    code, _ = xaipipe("show", out, id_, "--to", tmp_path / "pictures")
     assert code == 0
     assert len(list((tmp_path / "pictures").iterdir())) == 3
-    code, text = xaipipe(monkeypatch, capsys, "show", out, id_, "--areas", ".2")
+    code, text = xaipipe("show", out, id_, "--areas", ".2")
     assert code == 2 and "no mask of area 0.2" in text and "0.1, 0.3" in text
 
 

@@ -65,18 +65,6 @@ def runs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def xaipipe(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xaipipe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        printed = capsys.readouterr()
-        return exit_.value.code or 0, " ".join((printed.out + printed.err).split())
-
-    return run
-
-
 class Page(HTMLParser):
     """Elements in order with their attributes, and the texts; every element must be closed."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import fsspec
 
 from pipeline.errors import RequestError
-from pipeline.paths import plain_path
+from pipeline.paths import plain_path, unwritable
 
 
 class Target:
@@ -20,8 +18,8 @@ class Target:
     def __init__(self, uri: str | None, run: str) -> None:
         default = "report.html" if "://" in run else f"{run}.html"
         self.uri = plain_path(uri or default)
-        if "://" not in self.uri:
-            self._check()
+        if "://" not in self.uri and (found := unwritable(self.uri)):
+            raise self._refusal(found)
 
     def write(self, page: str) -> None:
         """The whole page at once."""
@@ -31,17 +29,6 @@ class Target:
                 stream.write(data)
         except Exception as error:  # libraries of object stores raise errors of their own
             raise self._refusal(f"{type(error).__name__}: {error}") from error
-
-    def _check(self) -> None:
-        folder = os.path.dirname(os.path.abspath(self.uri))
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise self._refusal(f"{type(error).__name__}: {error}") from error
-        if os.path.isdir(self.uri):
-            raise self._refusal("it is a folder")
-        if not os.access(self.uri if os.path.exists(self.uri) else folder, os.W_OK):
-            raise self._refusal("no permission")
 
     def _refusal(self, found: str) -> RequestError:
         return RequestError(
