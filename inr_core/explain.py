@@ -6,64 +6,18 @@ Shapes: B images, R restarts, N = B * R networks, A areas, K parameters, C chann
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from inr_core.area import check_areas
+from inr_core.config import InrConfig
+from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
-from inr_core.faithfulness import mask_scores, minimal_area
-from inr_core.mask import MaskConfig, render
-from inr_core.microbatch import MicroBatch
-from inr_core.objective import ObjectiveConfig, final_objective
-from inr_core.optimise import draw_levels, optimise
-from inr_core.perturbation import PerturbationConfig, baselines
-from inr_core.scene import Classify, Scene
-from inr_core.schedule import OptimiseConfig, Schedule
+from inr_core.game import Classify, Scene, final_objective, mask_scores, minimal_area, scenes
+from inr_core.masks import init_parameters, render
+from inr_core.optimisation import Networks, Schedule, draw_levels, fitted_start, optimise
 from inr_core.seeds import stable_seed
-from inr_core.siren import init_parameters
-from inr_core.slots import Networks
-from inr_core.start import StartConfig, fitted_start
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InrConfig:
-    """Everything that decides the masks of an image, but the image, the classifier and the seed.
-
-    areas       areas whose masks are stored, fractions of the classifier's input
-    restarts    independent weight initialisations; all are kept, the best is marked
-    rounds      at most so many non-overlapping explanations one after the other
-    round_score a round ends its chain (and is not kept) when no area keeps this share of the
-                image's score; the first round is always kept
-    """
-
-    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    restarts: int = 1
-    rounds: int = 1
-    round_score: float = 0.5
-    mask: MaskConfig = field(default_factory=MaskConfig)
-    start: StartConfig = field(default_factory=StartConfig)
-    perturbation: PerturbationConfig = field(default_factory=PerturbationConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
-
-    def __post_init__(self) -> None:
-        check_areas(self.areas)
-        if self.restarts < 1 or self.rounds < 1:
-            raise ValueError(
-                f"restarts and rounds must be at least 1, got {self.restarts}, {self.rounds}"
-            )
-        last = self.mask.largest_area(self.rounds - 1)
-        if self.areas[0] > last:
-            raise ValueError(
-                f"rounds={self.rounds} leaves at most an area of {last:.3f} to the last round, "
-                f"but the smallest of areas is {self.areas[0]}"
-            )
-
-    def areas_of_round(self, round_: int) -> tuple[float, ...]:
-        """The areas for which earlier rounds leave enough of the image."""
-        return tuple(a for a in self.areas if a <= self.mask.largest_area(round_))
 
 
 def explain(
@@ -87,31 +41,17 @@ def explain(
     On a CPU, where a batch is not faster, one image after the other: sums then never depend on the
     batch in their last bits, and neither do the masks.
     """
-    parts = [slice(b, b + 1) for b in range(len(ids))]
-    if image_BCHW.device.type != "cpu":
-        parts = [slice(0, len(ids))]
+    size = 1 if image_BCHW.device.type == "cpu" else len(ids)
     found: list[list[Explanation]] = []
-    for part in parts:
-        custom = custom_baseline
-        if custom is not None and custom.ndim == 4:
-            custom = custom[part]
+    for scene, part in scenes(image_BCHW, target_B, config.perturbation, custom_baseline, size):
         found += explain_together(
-            image_BCHW[part],
-            target_B[part],
-            score_B[part],
-            ids[part],
-            classify,
-            config,
-            seed=seed,
-            microbatch=microbatch,
-            custom_baseline=custom,
+            scene, score_B[part], ids[part], classify, config, seed=seed, microbatch=microbatch
         )
     return found
 
 
 def explain_together(
-    image_BCHW: Tensor,
-    target_B: Tensor,
+    scene_B: Scene,
     score_B: Tensor,
     ids: Sequence[str],
     classify: Classify,
@@ -119,23 +59,17 @@ def explain_together(
     *,
     seed: int,
     microbatch: MicroBatch,
-    custom_baseline: Tensor | None = None,
 ) -> list[list[Explanation]]:
-    """`explain` for all images at once, as stacked networks."""
+    """`explain` for the images of a scene at once, as stacked networks."""
     config = replace(config, objective=config.objective.for_rounds(config.rounds))
     score_B = score_B.cpu()
-    baseline_BLCHW = baselines(image_BCHW, config.perturbation, custom_baseline)
     found: list[list[Explanation]] = [[] for _ in ids]
     networks = [(b, r) for b in range(len(ids)) for r in range(config.restarts)]
-    previous_NJK = image_BCHW.new_zeros(len(networks), 0, config.mask.network.parameter_count)
+    parameters = config.mask.network.parameter_count
+    previous_NJK = scene_B.image_NCHW.new_zeros(len(networks), 0, parameters)
     for round_ in range(config.rounds):
         image_N = [b for b, _ in networks]
-        scene = Scene(
-            image_NCHW=image_BCHW[image_N],
-            baseline_NLCHW=baseline_BLCHW[image_N],
-            target_N=target_B[image_N],
-            pyramid=config.perturbation.kind == "pyramid",
-        )
+        scene = scene_B.of(image_N)
         seeds = [stable_seed(seed, ids[b], r, round_) for b, r in networks]
         firsts = [n for n, (_, restart) in enumerate(networks) if restart == 0]
         theta_NK, steps_N = _optimised(

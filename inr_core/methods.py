@@ -9,15 +9,31 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from inr_core.explain import InrConfig, explain
+from inr_core.config import InrConfig
+from inr_core.explain import explain
 from inr_core.explanation import Explanation
-from inr_core.peers.common import PeerConfig, Task, explain_by, ranked
-from inr_core.peers.ep import EpConfig, ep_masks
-from inr_core.peers.gradcam import GradcamConfig, check_gradcam, gradcam_map
-from inr_core.peers.ig import IgConfig, check_ig, ig_map
-from inr_core.peers.pixels import PixelsConfig, pixels_masks
-from inr_core.peers.rise import RiseConfig, rise_map
-from inr_core.peers.simple import CentreConfig, RandomConfig, centre_map, random_map
+from inr_core.peers import (
+    CentreConfig,
+    EpConfig,
+    GradcamConfig,
+    IgConfig,
+    PeerConfig,
+    PixelsConfig,
+    RandomConfig,
+    RiseConfig,
+    Task,
+    centre_map,
+    check_gradcam,
+    check_ig,
+    ep_masks,
+    explain_by,
+    gradcam_map,
+    ig_map,
+    pixels_masks,
+    random_map,
+    ranked,
+    rise_map,
+)
 
 AnyConfig = InrConfig | PeerConfig
 

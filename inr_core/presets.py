@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from inr_core.explain import InrConfig
-from inr_core.mask import MaskConfig
-from inr_core.objective import ObjectiveConfig
-from inr_core.perturbation import PerturbationConfig
-from inr_core.schedule import OptimiseConfig
-from inr_core.siren import SirenConfig
-from inr_core.start import StartConfig
+from inr_core.config import InrConfig
+from inr_core.game import ObjectiveConfig, PerturbationConfig
+from inr_core.masks import MaskConfig, SirenConfig
+from inr_core.optimisation import OptimiseConfig, StartConfig
 
 PRESETS = {
     "default": InrConfig(),

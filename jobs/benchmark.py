@@ -10,12 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import pipeline
+import pipeline.benchmark
+import pipeline.store
 from jobs.options import takes_job
 from jobs.target import check_target
-from pipeline import Job
-from pipeline.benchmark import GENERATED, Benchmark
-from pipeline.benchmark import benchmark as measure
-from pipeline.process import age
 
 RATES = {  # sample -> what it is, and its unit
     "bare_passes_per_s": ("bare classifier", "passes/s"),
@@ -31,9 +30,9 @@ RATES = {  # sample -> what it is, and its unit
 }
 
 
-@partial(takes_job, manifest=GENERATED)
+@partial(takes_job, manifest=pipeline.benchmark.GENERATED)
 def benchmark(
-    job: Job,
+    job: "pipeline.Job",
     images: Annotated[
         int, typer.Option(min=1, help="Images of a repeat: the manifest's first, or generated.")
     ] = 8,
@@ -59,13 +58,13 @@ def benchmark(
 
       xaipipe benchmark photos/ --model torchvision:resnet50 --images 2 --against ep --json b.json
     """
-    loading = age()
+    loading = pipeline.store.age()
     console = Console()
     check_target("--json", to)
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder, console.status("") as status:
         report = status.update if console.is_terminal else partial(console.print, highlight=False)
         try:
-            found = measure(
+            found = pipeline.benchmark.benchmark(
                 job,
                 Path(folder),
                 images=images,
@@ -83,7 +82,12 @@ def benchmark(
         to.write_text(json.dumps(about | found.results(), indent=1) + "\n")
 
 
-def show(job: Job, found: Benchmark, against: str | None, console: Console) -> None:
+def show(
+    job: "pipeline.Job",
+    found: "pipeline.benchmark.Benchmark",
+    against: str | None,
+    console: Console,
+) -> None:
     """Print the tables: rates and counts, and the parts of a step."""
     counts = found.counts
     console.print(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from types import FrameType
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -33,10 +34,31 @@ app = typer.Typer(
     epilog="First steps: `xaipipe demo`, then `xaipipe run photos/ --model torchvision:resnet50 "
     "--out out`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"xaipipe {version('xaipipe')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def xaipipe(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What applies to every command."""
+
+
 for command in (
     run,
     plan,

@@ -11,7 +11,7 @@ from rich.console import Console
 import pipeline
 from jobs.evaluate import common_ids, run_names
 from jobs.target import check_target
-from pipeline.gallery import comparison
+from pipeline import results
 
 
 def compare(
@@ -38,5 +38,5 @@ def compare(
     check_target("--to", to)
     readers = {n: pipeline.read(u) for n, u in run_names([uri, *(against or [])]).items()}
     ids = image_ids or common_ids(list(readers.values()))[:limit]
-    comparison(readers, ids, area).save(to)
+    results.comparison(readers, ids, area).save(to)
     Console().print(str(to), highlight=False, soft_wrap=True)

@@ -13,17 +13,7 @@ from rich.table import Table
 
 import pipeline
 from jobs.target import check_target
-from pipeline import RequestError
-from pipeline.classifiers import load_classifier
-from pipeline.evaluation import (
-    Evaluation,
-    classifier_of,
-    difference,
-    interval,
-    write_metrics,
-)
-from pipeline.frontier import frontier, points_of
-from pipeline.stored_masks import is_repeat
+from pipeline import RequestError, classifiers, results, tables
 
 SHOWN = {  # metric -> what a reader should know about it
     "kept": "score with the hard mask kept, the rest blurred; below: first run minus others",
@@ -103,12 +93,12 @@ def evaluate(
         for evaluation in evaluations:
             rows.extend(evaluation.rows(id_))
     target = to or f"{next(iter(readers.values())).store.uri.rsplit('/', 1)[0]}/metrics.parquet"
-    write_metrics(target, rows)
+    results.write_metrics(target, rows)
     report(rows, len(ids), console)
     if markdown is not None:
         markdown.write_text(summary(rows), encoding="utf-8")
     if plot is not None:
-        frontier(points_of(rows)).save(plot, "PNG")
+        results.draw_frontier(results.points_of(rows)).save(plot, "PNG")
     console.print(f"all values: {target}", highlight=False, soft_wrap=True)
 
 
@@ -124,23 +114,23 @@ def _evaluations(
     weights: str | None,
     judge: str | None,
     judge_weights: str | None,
-) -> list[Evaluation]:
+) -> list[results.Evaluation]:
     if judge is None and judge_weights is not None:
         raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
     for again in repeats:
-        if not any(is_repeat(reader, again) for reader in readers.values()):
+        if not any(tables.is_repeat(reader, again) for reader in readers.values()):
             raise RequestError(
                 f"--repeat {again.store.uri}: differs from every run named here in more than its "
                 "seed, or not even in that"
             )
-    other = load_classifier(judge, weights=judge_weights) if judge is not None else None
+    other = classifiers.load_classifier(judge, weights=judge_weights) if judge is not None else None
     return [
-        Evaluation(
+        results.Evaluation(
             name,
             reader,
-            classifier_of(reader, weights),
+            results.classifier_of(reader, weights),
             other,
-            [again for again in repeats if is_repeat(reader, again)],
+            [again for again in repeats if tables.is_repeat(reader, again)],
         )
         for name, reader in readers.items()
     ]
@@ -198,7 +188,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
         for metric in metrics:
             areas = sorted((a for m, a in values if m == metric), key=lambda a: a or 0)
             found = [values[metric, a].get(run) for a in areas]
-            cells.append(" ".join(_short(interval(v).mean) if v else "-" for v in found))
+            cells.append(" ".join(_short(results.interval(v).mean) if v else "-" for v in found))
         lines.append(f"| {run} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -206,7 +196,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 def _interval(of_run: dict[str, float]) -> str:
     if not of_run:
         return "-"
-    found = interval(of_run)
+    found = results.interval(of_run)
     return f"{_short(found.mean)} [{_short(found.low)} {_short(found.high)}]"
 
 
@@ -214,7 +204,7 @@ def _difference(of_runs: dict[str, dict[str, float]], first: str, second: str) -
     one, other = of_runs.get(first, {}), of_runs.get(second, {})
     if not one.keys() & other.keys():
         return "-"
-    found = difference(one, other)
+    found = results.difference(one, other)
     return f"{_short(found.mean)} [{_short(found.low)} {_short(found.high)}]"
 
 

@@ -9,11 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline import RequestError
-from pipeline.folders import folder_source
-from pipeline.imagenet_s import imagenet_s_source
-from pipeline.manifest_writer import Counts, Source, check_target, write_manifest
-from pipeline.voc import voc_source
+from pipeline import RequestError, datasets
 
 
 class Targets(Enum):
@@ -123,13 +119,13 @@ def manifest(
         "classes": classes and classes.value,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    check_target(to, overwrite)
+    datasets.check_target(to, overwrite)
     found = _source(source, root, given)
-    counts = write_manifest(found, to, overwrite=overwrite)
+    counts = datasets.write_manifest(found, to, overwrite=overwrite)
     _conclude(found, counts, to)
 
 
-def _source(source: str, root: str | None, given: dict[str, Any]) -> Source:
+def _source(source: str, root: str | None, given: dict[str, Any]) -> datasets.Source:
     kind = source if source in ("voc", "imagenet-s") else "folder"
     if wrong := sorted(given.keys() - OPTIONS[kind]):
         options = ", ".join(f"--{name}" for name in sorted(OPTIONS[kind]))
@@ -139,16 +135,20 @@ def _source(source: str, root: str | None, given: dict[str, Any]) -> Source:
             raise RequestError(
                 f"{source} {root}: expected one folder, or voc or imagenet-s before it"
             )
-        return folder_source(source, **given)
+        return datasets.folder_source(source, **given)
     if root is None:
         raise RequestError(
             f"{kind}: give the folder of the data set after it, as in `xaipipe manifest {kind}"
             f" data`; a folder of images of that name is ./{kind}"
         )
-    return voc_source(root, **given) if kind == "voc" else imagenet_s_source(root, **given)
+    return (
+        datasets.voc_source(root, **given)
+        if kind == "voc"
+        else datasets.imagenet_s_source(root, **given)
+    )
 
 
-def _conclude(source: Source, counts: Counts, to: str) -> None:
+def _conclude(source: datasets.Source, counts: datasets.Counts, to: str) -> None:
     """Say what was written and what to run next."""
     console = Console()
     parts = [f"{counts.images} images"]

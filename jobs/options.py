@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from pipeline import Job, RequestError, load_job
-from pipeline.job import parse_assignment
+import pipeline
+from pipeline import RequestError
 
 WHAT, HOW, METHOD, AGAIN = "What to explain", "Where it runs", "Method", "Running again"
 
@@ -45,8 +46,7 @@ def _job_options(
         str | None, _option("State dict of the classifier (.pth or .safetensors).", WHAT)
     ] = None,
     preprocess: Annotated[
-        str | None,
-        _option("Changes to the classifier's preprocessing: resize=224,crop=224.", WHAT),
+        str | None, _option("Changes to the classifier's preprocessing: resize=224,crop=224.", WHAT)
     ] = None,
     root: Annotated[
         str | None, _option("Base of relative image paths, if not the manifest's folder.", WHAT)
@@ -57,8 +57,7 @@ def _job_options(
     limit: Annotated[int | None, _option("Only the first N rows.", WHAT)] = None,
     gpus: Annotated[int | None, _option("GPU workers (default: all GPUs here).", HOW)] = None,
     workers: Annotated[
-        int | None,
-        _option("CPU workers, one thread each; 0 = in this process, without Ray.", HOW),
+        int | None, _option("CPU workers, one thread each; 0 = in this process, without Ray.", HOW)
     ] = None,
     address: Annotated[
         str | None,
@@ -121,8 +120,7 @@ def _job_options(
     ] = None,
     steps: Annotated[int | None, _option("Optimisation steps.", METHOD)] = None,
     baseline: Annotated[
-        str | None,
-        _option("Your own baseline image, with --set perturbation.kind=custom.", METHOD),
+        str | None, _option("Your own baseline image, with --set perturbation.kind=custom.", METHOD)
     ] = None,
     seed: Annotated[int | None, _option("Seed of the run.", METHOD)] = None,
     set_: Annotated[
@@ -144,9 +142,12 @@ def _job_options(
     return {}
 
 
-def takes_job(command: Callable[..., None], **otherwise: Any) -> Callable[..., None]:
+def takes_job(
+    command: Callable[..., None], *, announce: bool = False, **otherwise: Any
+) -> Callable[..., None]:
     """Give a command the options of a job; its first parameter receives the validated Job.
 
+    announce   say what is being checked, since checking takes seconds
     otherwise  values of options that neither the command line nor the job file gives
     """
     own = list(inspect.signature(command).parameters.values())[1:]
@@ -155,6 +156,8 @@ def takes_job(command: Callable[..., None], **otherwise: Any) -> Callable[..., N
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
         rest = {parameter.name: given.pop(parameter.name) for parameter in own}
+        if announce and (what := given["manifest"] or given["config"]):
+            Console().print(f"checking {what}", markup=False, highlight=False, soft_wrap=True)
         command(job_from(given, otherwise), **rest)
 
     everything = [*shared, *own]
@@ -164,10 +167,10 @@ def takes_job(command: Callable[..., None], **otherwise: Any) -> Callable[..., N
     return wrapped
 
 
-def job_from(given: dict[str, Any], otherwise: dict[str, Any] | None = None) -> Job:
+def job_from(given: dict[str, Any], otherwise: dict[str, Any] | None = None) -> "pipeline.Job":
     """The Job of parsed options; RequestError says what is wrong with them."""
     config = given.pop("config")
-    overrides = dict(parse_assignment(text, "--set") for text in given.pop("set_") or [])
+    overrides = dict(pipeline.parse_assignment(text, "--set") for text in given.pop("set_") or [])
     select = given.pop("select")
     if select:
         given["select"] = dict(_split(text) for text in select)
@@ -176,7 +179,7 @@ def job_from(given: dict[str, Any], otherwise: dict[str, Any] | None = None) -> 
     for flag in ("retry_failed", "overwrite"):
         given[flag] = given[flag] or None  # not given: the job file decides
     overrides |= {k: v for k, v in given.items() if v is not None}
-    return load_job(config, overrides, otherwise=otherwise)
+    return pipeline.load_job(config, overrides, otherwise=otherwise)
 
 
 def parse_areas(text: str) -> list[float]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+import pipeline
+import pipeline.run
 from jobs.options import takes_job
 from jobs.progress import clock
-from pipeline import Job, Request
-from pipeline.estimate import estimate
 
 
 @takes_job
-def plan(job: Job) -> None:
+def plan(job: pipeline.Job) -> None:
     """Show what `xaipipe run` with the same options would do: images, shards, time and bytes.
 
     Checks the manifest, the classifier and the output; starts no worker and writes nothing.
     """
-    request = Request(job)
+    request = pipeline.Request(job)
     committed = request.committed()
     plan = request.plan(committed)
-    guess = estimate(request, plan, committed)
+    guess = pipeline.run.estimate_cost(request, plan, committed)
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("images", f"{plan.images}"),

@@ -16,20 +16,20 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from pipeline import Progress
+import pipeline
 
 EVERY_S = 5.0  # between two plain lines
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Callable[[Progress], None]]:
+def progress(console: Console) -> Iterator[Callable[[pipeline.Progress], None]]:
     """A function to call with every Progress."""
     tell = _Notes(console)
     if console.is_terminal:
         with _bar(console) as bar:
-            task = bar.add_task("explaining", total=None, rest="starting workers")
+            task = bar.add_task("explaining", total=None, rest="")
 
-            def draw(p: Progress) -> None:
+            def draw(p: pipeline.Progress) -> None:
                 tell(p)
                 done = p.done_before + p.explained + p.failed
                 bar.update(task, total=p.images, completed=done, rest=rest(p))
@@ -38,7 +38,7 @@ def progress(console: Console) -> Iterator[Callable[[Progress], None]]:
     else:
         lines = _Lines(console)
 
-        def write(p: Progress) -> None:
+        def write(p: pipeline.Progress) -> None:
             tell(p)
             lines(p)
 
@@ -57,7 +57,7 @@ class _Notes:
         self.console = console
         self.told = 0
 
-    def __call__(self, p: Progress) -> None:
+    def __call__(self, p: pipeline.Progress) -> None:
         for note in p.notes[self.told :]:
             self.console.print(f"workers: {note}", markup=False, highlight=False)
         self.told = len(p.notes)
@@ -70,7 +70,7 @@ class _Lines:
         self.console = console
         self.next = 0.0
 
-    def __call__(self, p: Progress) -> None:
+    def __call__(self, p: pipeline.Progress) -> None:
         done = p.done_before + p.explained + p.failed
         now = time.monotonic()
         if now >= self.next or done == p.images:
@@ -78,17 +78,23 @@ class _Lines:
             self.next = now + EVERY_S
 
 
-def rest(p: Progress) -> str:
+def rest(p: pipeline.Progress) -> str:
     """Failures, images per second and time left, as far as they are known."""
     parts = [f"{p.failed} failed"] if p.failed else []
-    worked = p.explained + p.failed
-    if worked:
-        rate = worked / p.seconds
-        left = (p.images - p.done_before - worked) / rate
-        parts += [f"{rate:.2f} images/s", f"{clock(left)} left"]
+    if p.images_per_s is not None:
+        left = (p.images - p.done_before - p.explained - p.failed) / p.images_per_s
+        parts += [f"{p.images_per_s:.2f} images/s", f"{clock(left)} left"]
     elif p.done_before < p.images:
-        parts.append("starting workers" if p.seconds < 20 else "first shards under way")
+        parts.append(_beginning(p))
     return " · ".join(parts) or "nothing to do"
+
+
+def _beginning(p: pipeline.Progress) -> str:
+    """What a run does before its first commit."""
+    if not p.ready:
+        return f"waiting for {p.workers} worker{'s' * (p.workers > 1)}"
+    some = f", {p.ready} of {p.workers} workers ready" if p.ready < p.workers else ""
+    return f"first shards under way{some}"
 
 
 def clock(seconds: float) -> str:

@@ -9,8 +9,7 @@ from rich.console import Console
 
 import pipeline
 from jobs.evaluate import SHOWN, SUMMARY
-from pipeline.report.document import document
-from pipeline.report.target import Target
+from pipeline import report as report_page
 
 
 def report(
@@ -38,7 +37,9 @@ def report(
     the gallery shows the images whose masks keep the least, a middling and the most score.
     """
     reader = pipeline.read(uri)
-    target = Target(to, reader.store.uri)
+    target = report_page.Target(to, reader.store.uri)
     meanings = {name: SHOWN[name].partition(";")[0] for name in SUMMARY}
-    target.write(document(reader, pictures=images, metrics=metrics, meanings=meanings))
+    target.write(
+        report_page.report_html(reader, pictures=images, metrics=metrics, meanings=meanings)
+    )
     Console().print(target.uri, highlight=False, soft_wrap=True, markup=False)

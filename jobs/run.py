@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import typer
 from rich.console import Console
 
 import pipeline
+import pipeline.run
 from jobs.options import takes_job
 from jobs.progress import clock, progress
-from pipeline import Job, Request, Summary
-from pipeline.driver import prepared
 
 
-@takes_job
-def run(job: Job) -> None:
+@partial(takes_job, announce=True)
+def run(job: pipeline.Job) -> None:
     """Explain every image of a manifest and write masks and metadata as Parquet tables.
 
     The same command again goes on where the last one stopped, and explains only what is new when
@@ -30,22 +31,22 @@ def run(job: Job) -> None:
     conclude(job, summary, console)
 
 
-def execute(job: Job, console: Console) -> Summary:
+def execute(job: pipeline.Job, console: Console) -> pipeline.Summary:
     """Run the job under a progress display; an interrupt exits with 130."""
     try:
-        with prepared(job) as request:
+        with pipeline.run.prepared(job) as request:
             console.print(
                 f"{request.images} images · {job.model} · {_places(request)} · {job.out}",
                 highlight=False,
             )
             with progress(console) as report:
-                return pipeline.run(request, report)
+                return pipeline.run.run(request, report)
     except KeyboardInterrupt:
         console.print("interrupted: what was committed stays; the same command goes on from there")
         raise typer.Exit(130) from None
 
 
-def conclude(job: Job, summary: Summary, console: Console) -> None:
+def conclude(job: pipeline.Job, summary: pipeline.Summary, console: Console) -> None:
     """Say how it went and what to do next; exit code 3 if images failed."""
     reader = pipeline.read(str(job.out))
     console.print(
@@ -64,7 +65,7 @@ def conclude(job: Job, summary: Summary, console: Console) -> None:
         console.print(f"look at one: xaipipe show {job.out} {first[0]['id']}", highlight=False)
 
 
-def _places(request: Request) -> str:
+def _places(request: pipeline.Request) -> str:
     if request.workers == 0:
         return "in this process"
     kind = "GPU" if request.device == "cuda" else "CPU"

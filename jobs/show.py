@@ -10,7 +10,7 @@ from rich.console import Console
 
 import pipeline
 from jobs.options import parse_areas
-from pipeline.gallery import Gallery, Picture
+from pipeline import results
 
 
 def show(
@@ -34,14 +34,14 @@ def show(
     networks the stored masks are enlarged): what is kept in colour, the rest grey, the contour
     orange in round 0 and blue in round 1, ground-truth boxes white.
     """
-    gallery = Gallery(pipeline.read(uri), image_id)
+    gallery = results.Gallery(pipeline.read(uri), image_id)
     pictures = list(gallery.pictures(parse_areas(areas) if areas else None))
     console = Console()
     for path in save(gallery, pictures, to):
         console.print(str(path), highlight=False, soft_wrap=True)
 
 
-def save(gallery: Gallery, pictures: list[Picture], to: Path) -> list[Path]:
+def save(gallery: results.Gallery, pictures: list[results.Picture], to: Path) -> list[Path]:
     """Write the page and the single overlays; returns their paths, the page first."""
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in gallery.row["id"])
     to.mkdir(parents=True, exist_ok=True)

@@ -12,14 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import pipeline.benchmark
 from jobs.target import check_target
 from pipeline import RequestError
-from pipeline.moment import Moment
-from pipeline.planning import Planning, planning
-from pipeline.simulation import Simulated, SimulationConfig
-from pipeline.simulation import simulate as simulated
 
-_DEFAULT = SimulationConfig()
+_DEFAULT = pipeline.benchmark.SimulationConfig()
 
 
 def simulate(
@@ -54,15 +51,17 @@ def simulate(
     if rows is not None:
         _refuse_others(context)
         with console.status(f"{rows} rows"):
-            found = planning(rows, shard_size)
+            found = pipeline.benchmark.measure_planning(rows, shard_size)
         _print_planning(found, console)
         _write(json_, asdict(found))
         return
-    config = SimulationConfig(images=images, seconds=seconds, shard_size=shard_size)
-    runs: list[Simulated] = []
+    config = pipeline.benchmark.SimulationConfig(
+        images=images, seconds=seconds, shard_size=shard_size
+    )
+    runs: list[pipeline.benchmark.Simulated] = []
     for workers in _numbers(gpus):
         with console.status(f"{workers} workers"):
-            runs.append(simulated(workers, config))
+            runs.append(pipeline.benchmark.simulate(workers, config))
     console.print(_table(runs), highlight=False)
     _write(json_, {"config": asdict(config), "runs": [asdict(run) for run in runs]})
 
@@ -89,7 +88,7 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _table(runs: list[Simulated]) -> Table:
+def _table(runs: list[pipeline.benchmark.Simulated]) -> Table:
     table = Table("workers", *(str(run.workers) for run in runs), box=None, pad_edge=False)
     for name, texts in {
         "images": [f"{r.images}" for r in runs],
@@ -111,7 +110,7 @@ def _rates(rates: list[float]) -> list[str]:
     return [f"{rate:.1f}{more}" for rate, more in zip(rates, ["", *times], strict=True)]
 
 
-def _print_planning(found: Planning, console: Console) -> None:
+def _print_planning(found: pipeline.benchmark.Planning, console: Console) -> None:
     """One table of the two processes that plan, a line each for the one that commits."""
     both = (found.empty, found.half)
     table = Table("run", "empty", "half committed", box=None, pad_edge=False)
@@ -131,15 +130,15 @@ def _print_planning(found: Planning, console: Console) -> None:
         console.print(line, highlight=False)
 
 
-def _when(moment: Moment) -> str:
+def _when(moment: pipeline.benchmark.Moment) -> str:
     return f"{moment.seconds:.1f} s ({moment.processor:.1f} s)"
 
 
-def _memory(moment: Moment) -> str:
+def _memory(moment: pipeline.benchmark.Moment) -> str:
     return f"{moment.private / 1e6:.0f} MB ({moment.resident / 1e6:.0f} MB)"
 
 
-def _committing(found: Planning) -> list[str]:
+def _committing(found: pipeline.benchmark.Planning) -> list[str]:
     c = found.committing
     lines = [
         f"commit of a shard of {c.full_bytes / c.full / 1e6:.1f} MB, mean of {c.full}: "

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 import pipeline
+import pipeline.run
+import pipeline.store
+import pipeline.tables
 from jobs.progress import clock
-from pipeline.lock import RunLock
-from pipeline.status import Status
 
 
 def status(
@@ -23,8 +24,8 @@ def status(
 
     Works from any machine that can read the output, while the run goes on or afterwards.
     """
-    reader = pipeline.read(uri)
-    now = Status.of(reader.folder)
+    reader = pipeline.tables.RunTables(uri)
+    now = pipeline.run.Status.of(reader.folder)
     console, table = Console(), Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("run", f"{reader.fingerprint['model']} · {reader.fingerprint['method']}"),
@@ -36,12 +37,12 @@ def status(
     ):
         table.add_row(f"[bold]{name}[/]", value)
     console.print(table, highlight=False)
-    for (stage, reason), count in reader.failure_reasons():
+    for (stage, reason), count in reader.failure_reasons() if now.failed else []:
         console.print(f"  {count} x {stage}: {reason}", markup=False, highlight=False)
 
 
-def _state(now: Status, reader: pipeline.RunReader) -> str:
-    holder = RunLock.holder(reader.store)
+def _state(now: pipeline.run.Status, reader: pipeline.tables.RunTables) -> str:
+    holder = pipeline.store.RunLock.holder(reader.store)
     if holder is not None and holder.alive:
         return f"running on {holder.host} (process {holder.pid}) since {holder.started}"
     if now.state is None or holder is not None:
@@ -50,7 +51,7 @@ def _state(now: Status, reader: pipeline.RunReader) -> str:
     return f"{now.state} {when}"
 
 
-def _rate(now: Status) -> str:
+def _rate(now: pipeline.run.Status) -> str:
     if now.images_per_s is None:
         return "unknown: nothing is committed yet"
     left = f", {clock(now.pending / now.images_per_s)} left" if now.pending else ""

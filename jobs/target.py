@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pipeline.paths
 from pipeline import RequestError
-from pipeline.paths import unwritable
 
 
 def check_target(flag: str, file: Path | None) -> None:
     """Make the file's folder; RequestError if it cannot be written, before any work is lost."""
-    if file is not None and (found := unwritable(str(file))):
+    if file is not None and (found := pipeline.paths.unwritable(str(file))):
         raise RequestError(f"{flag} {file}: cannot be written: {found}; name a file that can")

@@ -26,8 +26,8 @@ from pydantic import (
 )
 
 from inr_core import METHODS, PRESETS
+from pipeline.classifiers import Precision
 from pipeline.errors import RequestError
-from pipeline.frozen import Precision
 
 EXAMPLE = "torchvision:resnet50"
 

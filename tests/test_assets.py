@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from pipeline import Request, load_job
-from pipeline.boxes import parse_boxes
-from pipeline.classifiers import load_classifier
-from pipeline.images import load_image
-from pipeline.manifest import Manifest
-from pipeline.shard import Shard
-from pipeline.worker import ShardWorker
+from pipeline.classifiers.classifier import load_classifier
+from pipeline.images.boxes import parse_boxes
+from pipeline.images.loading import load_image
+from pipeline.manifest.manifest import Manifest
+from pipeline.run.worker import ShardWorker
+from pipeline.tables.shard import Shard
 
 ASSETS = Path(os.environ.get("XAIPIPE_ASSETS", "/nonexistent"))
 pytestmark = pytest.mark.skipif(

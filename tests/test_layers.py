@@ -1,84 +1,264 @@
-"""The import direction jobs -> pipeline -> inr_core, checked against the source."""
+"""Who may import whom, checked against the source: packages, their rooms, and libraries.
+
+A room is a sub-package. Others import its door (`from pipeline.store import Store`), never a module
+behind it (`from pipeline.store.store import Store`), and only rooms that stand above theirs here.
+"""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
+import pytest
+
+import pipeline
+
 ROOT = Path(__file__).parent.parent
-ALLOWED = {  # import -> the only places that may use it
-    "ray": ("pipeline/cluster.py", "pipeline/scheduler.py", "jobs/submit.py"),
-    "pyarrow": ("pipeline/",),
-    "fsspec": ("pipeline/",),
-    "pydantic": ("pipeline/",),
-    "torchvision": ("pipeline/images.py", "pipeline/classifiers.py"),
-    "timm": ("pipeline/hubs.py",),
-    "transformers": ("pipeline/hubs.py",),
-    "captum": ("inr_core/peers/ig.py",),
-    "PIL": ("pipeline/", "jobs/demo.py"),
-    "typer": ("jobs/",),
-    "rich": ("jobs/",),
-    "inr_core": ("inr_core/", "pipeline/", "jobs/"),
-    "pipeline": ("pipeline/", "jobs/"),
-    "jobs": ("jobs/",),
+CORE = ("inr_core", "inr_core.metrics", "inr_core.peers")  # whose names other packages may use
+GROUND = {  # top-level modules that every room of their package may import
+    "inr_core.explanation",
+    "inr_core.seeds",
+    "pipeline.doors",
+    "pipeline.errors",
+    "pipeline.paths",
 }
-PUBLIC = ("inr_core", "inr_core.metrics", "inr_core.peers")  # whose names other layers may use
+MAY: dict[str, tuple[str, ...]] = {  # room -> what it may import; nothing that comes below it
+    "inr_core.device": (),
+    "inr_core.masks": ("inr_core.device",),
+    "inr_core.game": ("inr_core.device",),
+    "inr_core.optimisation": ("inr_core.device", "inr_core.masks", "inr_core.game"),
+    "inr_core.metrics": ("inr_core.device", "inr_core.game"),
+    "inr_core.peers": (
+        "inr_core.device",
+        "inr_core.masks",
+        "inr_core.game",
+        "inr_core.optimisation",
+        "inr_core.metrics",
+    ),
+    "inr_core": (
+        "inr_core.device",
+        "inr_core.masks",
+        "inr_core.game",
+        "inr_core.optimisation",
+        "inr_core.metrics",
+        "inr_core.peers",
+    ),
+    "pipeline.store": (),
+    "pipeline.images": (),
+    "pipeline.manifest": ("pipeline.images",),
+    "pipeline.datasets": ("pipeline.images",),
+    "pipeline.shapes": (),
+    "pipeline.classifiers": ("pipeline.images", "pipeline.shapes"),
+    "pipeline.job": (*CORE, "pipeline.classifiers"),
+    "pipeline.tables": (*CORE, "pipeline.store", "pipeline.images", "pipeline.manifest"),
+    "pipeline.run": (
+        *CORE,
+        "pipeline.store",
+        "pipeline.images",
+        "pipeline.manifest",
+        "pipeline.classifiers",
+        "pipeline.job",
+        "pipeline.tables",
+    ),
+    "pipeline.results": (
+        *CORE,
+        "pipeline.images",
+        "pipeline.datasets",
+        "pipeline.classifiers",
+        "pipeline.tables",
+    ),
+    "pipeline.report": (
+        *CORE,
+        "pipeline.store",
+        "pipeline.tables",
+        "pipeline.run",
+        "pipeline.results",
+    ),
+    "pipeline.benchmark": (
+        *CORE,
+        "pipeline.store",
+        "pipeline.images",
+        "pipeline.manifest",
+        "pipeline.job",
+        "pipeline.tables",
+        "pipeline.run",
+    ),
+}
+MAY["pipeline"] = tuple(room for room in MAY if room.startswith("pipeline."))
+MAY["jobs"] = (*CORE, "pipeline", *MAY["pipeline"])
+LIBRARIES = {  # a library -> the only places that may import it
+    "ray": ("pipeline.run",),
+    "fsspec": (
+        "pipeline.store",
+        "pipeline.images",
+        "pipeline.manifest",
+        "pipeline.datasets",
+        "pipeline.classifiers",
+        "pipeline.job",
+        "pipeline.tables",
+        "pipeline.results",
+        "pipeline.report",
+    ),
+    "pyarrow": (
+        "pipeline.manifest",
+        "pipeline.tables",
+        "pipeline.run",
+        "pipeline.results",
+        "pipeline.report",
+    ),
+    "pydantic": ("pipeline.job", "pipeline.tables"),
+    "yaml": ("pipeline.job", "pipeline.run"),
+    "torchvision": ("pipeline.classifiers",),
+    "timm": ("pipeline.classifiers",),
+    "transformers": ("pipeline.classifiers",),
+    "safetensors": ("pipeline.classifiers",),
+    "captum": ("inr_core.peers",),
+    "PIL": tuple(room for room in MAY if room.startswith("pipeline.")),
+    "torch": tuple(sorted({*MAY, *GROUND} - {"pipeline.store", "pipeline.manifest", "jobs"})),
+    "typer": ("jobs",),
+    "rich": ("jobs",),
+}
 
 
-def imported(source: str) -> Iterator[str]:
+def imported(source: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything that is imported, wherever it stands."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def place_of(name: str) -> str:
+    """The room (or free-standing module) that a dotted name belongs to."""
+    places = [p for p in (*MAY, *GROUND) if name == p or name.startswith(f"{p}.")]
+    return max(places, key=len, default="")
+
+
+def problem(here: str, name: str, root: Path) -> str | None:
+    """What is wrong with an import of `name` by a module of the place `here`; None: nothing."""
+    top = name.split(".")[0]
+    if top in LIBRARIES:
+        return None if here in LIBRARIES[top] else f"must not import {top}"
+    there = place_of(name)
+    if there in ("", here):
+        return None
+    if there in GROUND:  # the core's are its own
+        inside = here.startswith("inr_core") or there.startswith("pipeline")
+        return None if inside else f"must not import {there}"
+    if there not in MAY.get(here, ()):
+        return f"must not import {there}"
+    module = name.rpartition(".")[0]
+    behind = (
+        module != there and name != there and (root / f"{module.replace('.', '/')}.py").exists()
+    )
+    return f"must import from the door of {there}, not {module}" if behind else None
 
 
 def broken_imports(root: Path) -> list[str]:
     broken = []
     for package in ("inr_core", "pipeline", "jobs"):
         for path in sorted((root / package).rglob("*.py")):
-            here = path.relative_to(root).as_posix()
-            for name in imported(path.read_text()):
-                top = name.split(".")[0]
-                if not here.startswith(ALLOWED.get(top, ("",))):
-                    broken.append(f"{here} must not import {name}")
-                public = name in PUBLIC or name.rpartition(".")[0] in PUBLIC
-                if top == "inr_core" and package != "inr_core" and not public:
-                    broken.append(f"{here} must import {name} from inr_core's public names")
+            where = path.relative_to(root)
+            here = place_of(".".join(where.with_suffix("").parts))
+            for line, name in imported(path.read_text()):
+                if found := problem(here, name, root):
+                    broken.append(f"{where.as_posix()}:{line} {found}")
     return broken
 
 
-def test_imports_respect_the_layers() -> None:
+def test_imports_respect_the_rooms() -> None:
     assert broken_imports(ROOT) == []
 
 
-def test_the_check_sees_a_violation(tmp_path: Path) -> None:
-    for name, source in {
-        "inr_core/a.py": "def f():\n    import ray\n",
-        "pipeline/b.py": "from jobs import cli\nfrom inr_core.siren import siren\n",
-        "jobs/c.py": "import pipeline\nfrom inr_core.metrics import perimeter\n",
-        "jobs/d.py": "from inr_core.metrics.shape import perimeter\n",
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(source)
-    assert broken_imports(tmp_path) == [
-        "inr_core/a.py must not import ray",
-        "pipeline/b.py must not import jobs.cli",
-        "pipeline/b.py must import inr_core.siren.siren from inr_core's public names",
-        "jobs/d.py must import inr_core.metrics.shape.perimeter from inr_core's public names",
-    ]
+def test_rooms_stand_in_one_order() -> None:
+    order = list(MAY)
+    for room, others in MAY.items():
+        assert all(order.index(other) < order.index(room) for other in others), room
+    folders = {p.parent.relative_to(ROOT).as_posix() for p in ROOT.glob("[ijp]*/**/__init__.py")}
+    named = {room.replace(".", "/") for room in MAY if room != "pipeline.job"}
+    assert folders == named
+
+
+def test_no_folder_is_a_corridor() -> None:
+    counts = {
+        folder: len(list(folder.glob("*.py")))
+        for package in ("inr_core", "pipeline")
+        for folder in [ROOT / package, *(ROOT / package).rglob("*/")]
+    }
+    assert max(counts.values()) <= 20, counts
+
+
+@pytest.mark.parametrize(
+    "name, source, found",
+    [
+        ("inr_core/a.py", "def f():\n    import ray\n", "inr_core/a.py:2 must not import ray"),
+        (
+            "inr_core/game/b.py",
+            "from inr_core.masks import siren",
+            "must not import inr_core.masks",
+        ),
+        ("pipeline/store/c.py", "import torch", "must not import torch"),
+        ("pipeline/store/d.py", "from jobs import cli", "must not import jobs"),
+        (
+            "pipeline/run/e.py",
+            "from pipeline.store.lock import RunLock",
+            "must import from the door of pipeline.store, not pipeline.store.lock",
+        ),
+        (
+            "pipeline/run/f.py",
+            "from inr_core.masks.siren import siren",
+            "must not import inr_core.masks",
+        ),
+        (
+            "jobs/g.py",
+            "import json\nfrom inr_core.metrics.shape import perimeter",
+            "jobs/g.py:2 must import from the door of inr_core.metrics, not inr_core.metrics.shape",
+        ),
+    ],
+)
+def test_the_check_sees_a_violation(tmp_path: Path, name: str, source: str, found: str) -> None:
+    for module in ("pipeline/store/lock.py", "inr_core/metrics/shape.py", name):
+        (tmp_path / module).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / module).write_text("")
+    (tmp_path / name).write_text(source)
+    (broken,) = broken_imports(tmp_path)
+    assert broken.startswith(name) and broken.endswith(found)
+
+
+def lazy_doors() -> list[str]:
+    """Packages whose names are imported when they are used."""
+    found = [p for p in (ROOT / "pipeline").rglob("__init__.py") if "lazy(" in p.read_text()]
+    return sorted(".".join(p.parent.relative_to(ROOT).parts) for p in found)
+
+
+@pytest.mark.parametrize("package", lazy_doors())
+def test_a_door_gives_what_it_names(package: str) -> None:
+    folder = ROOT / package.replace(".", "/")
+    tree = ast.parse((folder / "__init__.py").read_text())
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = [a.name for n in froms if n.module != "pipeline.doors" for a in n.names]
+    modules = {path.stem for path in folder.glob("*.py")}
+    door = import_module(package)
+    for name in set(names) - {"TYPE_CHECKING"}:
+        assert name not in modules, f"importing the module would hide {package}.{name}"
+        assert name in dir(door) and getattr(door, name) is not None
+    assert not hasattr(door, "nonsense")
 
 
 def test_public_names_are_loaded_when_used() -> None:
     source = """
 import sys
-import pipeline.commits
-assert "torch" not in sys.modules
-for name in pipeline.__all__:
-    assert getattr(pipeline, name).__name__ == name, name
-    assert f"pipeline.{name}" not in sys.modules, name
-assert set(pipeline.__all__) <= set(dir(pipeline))
-assert not hasattr(pipeline, "nonsense")
+import pipeline.run, pipeline.tables, pipeline.store, pipeline.images, jobs.cli
+for heavy in ("torch", "ray", "pyarrow", "numpy", "PIL", "fsspec", "yaml"):
+    assert heavy not in sys.modules, heavy
+pipeline.tables.RunTables
+for heavy in ("torch", "ray"):
+    assert heavy not in sys.modules, heavy
+pipeline.run.run, pipeline.Request, pipeline.run.ShardWorker, pipeline.run.Status
+assert "torch" in sys.modules and "ray" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", source], cwd=ROOT, check=True)
+    assert pipeline.Job.__name__ == "Job"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import pipeline
 from pipeline import Request, load_job
+from pipeline.run import driver
 from pipeline.shapes import write_dataset
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
             "round_score": 0.0,
         },
     )
-    pipeline.run(Request(job), lambda p: None)
+    driver.run(Request(job), lambda p: None)
     return folder
 
 

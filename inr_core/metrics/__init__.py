@@ -27,7 +27,7 @@ from inr_core.metrics.localisation import (
     relevance_rank_accuracy,
     soft_precision,
 )
-from inr_core.metrics.ranking import Areas, hard_masks, rank_pixels, top_area
+from inr_core.metrics.ranking import Areas, hard_masks, pixel_counts, rank_pixels, top_area
 from inr_core.metrics.several import (
     context_reliance,
     keeping_count,
@@ -36,47 +36,3 @@ from inr_core.metrics.several import (
     union_coverage,
 )
 from inr_core.metrics.shape import component_labels, count_components, disc_ratio, perimeter
-
-__all__ = [
-    "Areas",
-    "Interval",
-    "MaskScores",
-    "area_error",
-    "area_ranking",
-    "binariness_gap",
-    "bootstrap_interval",
-    "ceiling",
-    "chance",
-    "component_labels",
-    "context_reliance",
-    "count_components",
-    "curve_auc",
-    "deletion_curve",
-    "disc_ratio",
-    "drop_percent",
-    "gain",
-    "hard_masks",
-    "hard_precision",
-    "increase_percent",
-    "insertion_curve",
-    "keeping_count",
-    "mask_overlap",
-    "minimal_areas",
-    "monotone_share",
-    "nestedness",
-    "object_iou",
-    "paired_interval",
-    "pairwise_iou",
-    "path_ratio",
-    "perimeter",
-    "pointing_hit",
-    "rank_pixels",
-    "recall",
-    "relevance_rank_accuracy",
-    "score_masks",
-    "score_ratio",
-    "soft_precision",
-    "top1_kept",
-    "top_area",
-    "union_coverage",
-]

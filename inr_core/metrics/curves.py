@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inr_core.faithfulness import target_score
+from inr_core.device import MicroBatch
+from inr_core.game import Classify, target_score
 from inr_core.metrics.ranking import rank_pixels
-from inr_core.microbatch import MicroBatch
-from inr_core.scene import Classify
 
 STEPS = 28
 BLUR_WIDTH, BLUR_SIGMA = 11, 5.0

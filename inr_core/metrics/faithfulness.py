@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inr_core.faithfulness import minimal_area, target_score
+from inr_core.device import MicroBatch
+from inr_core.game import Classify, Scene, minimal_area, target_score
 from inr_core.metrics.ranking import Areas, ascending
-from inr_core.microbatch import MicroBatch
-from inr_core.scene import Classify, Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
+from inr_core.game import gaussian_blur
 from inr_core.metrics.ranking import Areas, ascending, rank_pixels
-from inr_core.perturbation import gaussian_blur
 
 POINTING_SIGMA = 0.09  # of the short side: the pointing game's smoothing in EP's benchmark
 POINTING_TOLERANCE = 15 / 224  # of the short side: 15 px at 224

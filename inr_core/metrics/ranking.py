@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inr_core.perturbation import gaussian_blur
+from inr_core.game import gaussian_blur
 
 Areas = Sequence[float] | Tensor
 

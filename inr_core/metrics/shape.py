@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inr_core.perturbation import gaussian_blur
+from inr_core.game import gaussian_blur
 
 
 def perimeter(hard_NAHW: Tensor, *, sigma: float = 2.0) -> Tensor:

@@ -1,20 +1,9 @@
 """Peer methods: other ways to find masks, run and scored like ours."""
 
-from inr_core.peers.common import PeerConfig
-from inr_core.peers.ep import EpConfig
-from inr_core.peers.gradcam import GradcamConfig
-from inr_core.peers.ig import IgConfig
-from inr_core.peers.pixels import PixelsConfig
-from inr_core.peers.rise import RiseConfig
-from inr_core.peers.simple import CentreConfig, RandomConfig
-
-__all__ = [
-    "CentreConfig",
-    "EpConfig",
-    "GradcamConfig",
-    "IgConfig",
-    "PeerConfig",
-    "PixelsConfig",
-    "RandomConfig",
-    "RiseConfig",
-]
+from inr_core.peers.common import PeerConfig, Task, explain_by, ranked
+from inr_core.peers.ep import EpConfig, ep_masks
+from inr_core.peers.gradcam import GradcamConfig, check_gradcam, gradcam_map
+from inr_core.peers.ig import IgConfig, check_ig, ig_map
+from inr_core.peers.pixels import PixelsConfig, pixels_masks
+from inr_core.peers.rise import RiseConfig, rise_map
+from inr_core.peers.simple import CentreConfig, RandomConfig, centre_map, random_map

@@ -12,14 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inr_core.area import check_areas
+from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
-from inr_core.faithfulness import mask_scores, minimal_area
-from inr_core.metrics.ranking import pixel_counts, rank_pixels
-from inr_core.microbatch import MicroBatch
-from inr_core.objective import final_objective
-from inr_core.perturbation import PerturbationConfig, baselines
-from inr_core.scene import Classify, Scene
+from inr_core.game import (
+    Classify,
+    PerturbationConfig,
+    Scene,
+    final_objective,
+    mask_scores,
+    minimal_area,
+    scenes,
+)
+from inr_core.masks import check_areas
+from inr_core.metrics import pixel_counts, rank_pixels
 from inr_core.seeds import stable_seed
 
 
@@ -106,18 +111,8 @@ def explain_by(
     """
     # On a CPU one image after the other, as in `explain`: sums then never depend on the batch.
     size = 1 if image_BCHW.device.type == "cpu" else len(ids)
-    if custom_baseline is not None:
-        custom_baseline = custom_baseline.to(image_BCHW).expand_as(image_BCHW)
     found: list[list[Explanation]] = []
-    for start in range(0, len(ids), size):
-        part = slice(start, start + size)
-        own = None if custom_baseline is None else custom_baseline[part]
-        scene = Scene(
-            image_NCHW=image_BCHW[part],
-            baseline_NLCHW=baselines(image_BCHW[part], config.perturbation, own),
-            target_N=target_B[part],
-            pyramid=config.perturbation.kind == "pyramid",
-        )
+    for scene, part in scenes(image_BCHW, target_B, config.perturbation, custom_baseline, size):
         task = Task(
             scene=scene,
             seeds=tuple(stable_seed(seed, id_, 0, 0) for id_ in ids[part]),

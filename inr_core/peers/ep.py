@@ -19,11 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inr_core.area import vecsort_penalty
-from inr_core.mask import Canvas
+from inr_core.game import Classify, PerturbationConfig, Scene
+from inr_core.masks import Canvas, vecsort_penalty
 from inr_core.peers.common import PeerConfig, Task
-from inr_core.perturbation import PerturbationConfig
-from inr_core.scene import Classify, Scene
 
 LARGEST_BLUR = 0.09  # of the shorter side: 20 of 224 pixels
 BLURRED_LEVELS = 7  # with the image itself, eight

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from inr_core.game import gaussian_blur
 from inr_core.peers.common import PeerConfig, Task
-from inr_core.perturbation import gaussian_blur
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inr_core.mask import Canvas, exact_mask
-from inr_core.objective import ObjectiveConfig, outline_per_area
-from inr_core.optimise import draw_levels
+from inr_core.game import ObjectiveConfig, outline_per_area
+from inr_core.masks import Canvas, exact_mask
+from inr_core.optimisation import OptimiseConfig, draw_levels
 from inr_core.peers.common import PeerConfig, Task
-from inr_core.schedule import OptimiseConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inr_core.faithfulness import target_score
+from inr_core.game import target_score
 from inr_core.peers.common import PeerConfig, Task
 
 

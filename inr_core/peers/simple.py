@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inr_core.grid import centres, grid
+from inr_core.masks import centres, grid
 from inr_core.peers.common import PeerConfig, Task
 
 

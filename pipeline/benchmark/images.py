@@ -31,8 +31,7 @@ def repeat_images(path: Path, refs: Sequence[ImageRef], count: int) -> Path:
     """Write a manifest of `count` rows that go round the images, each row with an id of its own."""
     rows = enumerate(islice(cycle(refs), count))
     return _write(
-        path,
-        ([f"{n:05d}", r.image, "" if r.target is None else str(r.target)] for n, r in rows),
+        path, ([f"{n:05d}", r.image, "" if r.target is None else str(r.target)] for n, r in rows)
     )
 
 

@@ -14,7 +14,7 @@ from pipeline.benchmark.passes import Calls, PassCounter
 from pipeline.errors import ImageError, RequestError
 from pipeline.images import load_image
 from pipeline.manifest import ImageRef
-from pipeline.worker import ShardWorker, chunks
+from pipeline.run import ShardWorker, chunks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

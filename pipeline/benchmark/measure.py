@@ -34,6 +34,7 @@ from typing import Any
 import torch
 
 from inr_core import METHODS
+from pipeline.benchmark import GENERATED
 from pipeline.benchmark.images import generate_images
 from pipeline.benchmark.loop import Batch, Loop, prepared
 from pipeline.benchmark.passes import PassCounter, peak_memory
@@ -42,10 +43,7 @@ from pipeline.benchmark.turn import Turn, take_turn
 from pipeline.benchmark.whole_run import WholeRun, whole_run
 from pipeline.errors import RequestError
 from pipeline.job import Job
-from pipeline.plan import Request
-from pipeline.worker import ShardWorker
-
-GENERATED = "generated:"  # the manifest of a job that names none
+from pipeline.run import Request, ShardWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

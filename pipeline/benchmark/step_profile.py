@@ -19,14 +19,13 @@ from inr_core import (
     InrConfig,
     Networks,
     ObjectiveConfig,
-    Scene,
     Schedule,
     Slots,
-    baselines,
     draw_levels,
     exact_mask,
     init_parameters,
     replayed,
+    scenes,
     siren,
     vecsort_penalty,
 )
@@ -138,21 +137,18 @@ def _slots(loop: Loop, batch: Batch, objective: ObjectiveConfig) -> Slots:
     config, microbatch = loop.config, loop.worker.microbatch
     images = 1 if batch.image_BCHW.device.type == "cpu" else len(batch.ids)
     samples = config.optimise.areas_per_step * (objective.keeps + objective.removes)
-    count = min(images * config.restarts, max(1, microbatch.images // samples))
-    image_N = torch.arange(count, device=batch.image_BCHW.device) % images
-    baseline_BLCHW = baselines(batch.image_BCHW, config.perturbation, loop.worker.baseline)
+    count = microbatch.at_once(images * config.restarts, samples)
+    ((scene, _),) = scenes(
+        batch.image_BCHW, batch.target_B, config.perturbation, loop.worker.baseline, len(batch.ids)
+    )
+    device = batch.image_BCHW.device
     theta_NK = torch.stack([init_parameters(n, config.mask.network) for n in range(count)])
-    levels = baseline_BLCHW.shape[1], config.optimise.steps, config.optimise.areas_per_step
+    levels = scene.baseline_NLCHW.shape[1], config.optimise.steps, config.optimise.areas_per_step
     networks = Networks(
-        theta_NK=theta_NK.to(image_N.device),
-        previous_NJK=theta_NK.new_zeros(count, 0, theta_NK.shape[1]).to(image_N.device),
-        level_NSA=draw_levels(range(count), *levels).to(image_N.device),
-        scene=Scene(
-            image_NCHW=batch.image_BCHW[image_N],
-            baseline_NLCHW=baseline_BLCHW[image_N],
-            target_N=batch.target_B[image_N],
-            pyramid=config.perturbation.kind == "pyramid",
-        ),
+        theta_NK=theta_NK.to(device),
+        previous_NJK=theta_NK.new_zeros(count, 0, theta_NK.shape[1]).to(device),
+        level_NSA=draw_levels(range(count), *levels).to(device),
+        scene=scene.of([n % images for n in range(count)]),
     )
     ends = config.areas[0], config.areas[-1]
     schedule = Schedule.of(config.optimise, ends, config.mask.temperature, networks.theta_NK)

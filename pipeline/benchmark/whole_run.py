@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.benchmark.images import repeat_images
-from pipeline.commits import Commit
-from pipeline.driver import run
 from pipeline.errors import RequestError, RunError
 from pipeline.job import Job
 from pipeline.manifest import ImageRef
-from pipeline.plan import Request
-from pipeline.reader import read
+from pipeline.run import Request, run
+from pipeline.store import Commit
+from pipeline.tables import read
 
 SHARD = {"cpu": 1, "cuda": 256}  # images at the most; few on CPUs, where each takes seconds
 

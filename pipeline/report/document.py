@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from pipeline.reader import RunReader
 from pipeline.report.examples import examples
 from pipeline.report.measured import measured
 from pipeline.report.page import Content, page
 from pipeline.report.settings import facts, images, settings
 from pipeline.report.totals import totals
-from pipeline.status import Status
+from pipeline.run import Status
+from pipeline.tables import RunReader
 
 
-def document(
+def report_html(
     reader: RunReader, *, pictures: int, metrics: str | None, meanings: Mapping[str, str]
 ) -> str:
     """The page of a run as text.

@@ -12,9 +12,9 @@ import pyarrow as pa
 from PIL import Image
 
 from pipeline.errors import RequestError
-from pipeline.gallery import Gallery
-from pipeline.reader import RunReader
 from pipeline.report.parts import homes
+from pipeline.results import Gallery
+from pipeline.tables import RunReader
 
 SIDE = 220  # pixels of a picture's longer side
 QUALITY = 82  # of its JPEG

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from inr_core.metrics import Interval
 from pipeline.errors import RequestError
-from pipeline.evaluation import SCHEMA, interval
-from pipeline.reader import RunReader
+from pipeline.results import SCHEMA, interval
+from pipeline.tables import RunReader
 
 
 @dataclass(frozen=True, slots=True)

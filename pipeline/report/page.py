@@ -133,10 +133,7 @@ def _scores(totals: Totals) -> Markup:
         "90th percentile."
     )
     return _section(
-        "Scores",
-        element("p", note),
-        element("div", *shown, class_="figures"),
-        areas_table(totals),
+        "Scores", element("p", note), element("div", *shown, class_="figures"), areas_table(totals)
     )
 
 

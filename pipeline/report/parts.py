@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.commits import RunFolder
-from pipeline.reader import RunReader, read
+from pipeline.store import RunFolder
+from pipeline.tables import RunReader, read
 
 SHARDS = 64  # of a part; their files are read concurrently
 

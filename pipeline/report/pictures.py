@@ -8,11 +8,7 @@ from pipeline.report.examples import Example, Tile, Unreadable
 from pipeline.report.markup import Markup, element, percent
 from pipeline.report.totals import Totals
 
-LABELS = {
-    "lowest": "lowest score kept",
-    "middle": "in the middle",
-    "highest": "highest score kept",
-}
+LABELS = {"lowest": "lowest score kept", "middle": "in the middle", "highest": "highest score kept"}
 
 
 def gallery(shown: Sequence[Example | Unreadable], totals: Totals) -> Markup:

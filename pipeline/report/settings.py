@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inr_core import METHODS
-from pipeline.reader import RunReader
 from pipeline.report.markup import percent
-from pipeline.status import Status
+from pipeline.run import Status
+from pipeline.tables import RunReader
 
 Facts = list[tuple[str, str]]
 

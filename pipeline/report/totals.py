@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.reader import RunReader
 from pipeline.report.parts import SHARDS, parts
+from pipeline.tables import RunReader
 
 BINS = 1000  # of a score's histogram: percentiles are right to half a bin
 BAND = (0.1, 0.9)  # percentiles

@@ -1,0 +1,118 @@
+"""Where an optimisation starts: at random weights, or at a field fitted to path gradients.
+
+Shapes: N networks, S points on a path, P cells of the coarse grid, K parameters, J earlier rounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from inr_core.device import MicroBatch
+from inr_core.game import Classify, Scene, gaussian_blur, log_kept
+from inr_core.masks import (
+    Canvas,
+    MaskConfig,
+    init_parameters,
+    occupied,
+    standardise,
+    stratified_areas,
+)
+from inr_core.optimisation.fit import fit
+
+FIT_POINTS = 12  # of the fit along the shorter side: the map is smooth
+FIT_SEED = 0  # of the weights at which every fit begins
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartConfig:
+    """How the weights of the first restart begin; further ones begin at random, to stay different.
+
+    kind       `gradient`: at a network fitted to the path gradients, the fit beginning at the same
+               weights whatever the seed (as extremal perturbations begin at the same mask);
+               `random`: as drawn from the seed
+    passes     classifier passes along the path from the baseline to the image
+    blur       smoothing of the gradients (standard deviation), a fraction of the shorter side
+    fit_steps  Adam steps of the fit; they cost no classifier pass
+    """
+
+    kind: Literal["gradient", "random"] = "gradient"
+    passes: int = 8
+    blur: float = 0.09
+    fit_steps: int = 60
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("gradient", "random"):
+            raise ValueError(f"start.kind must be gradient or random, got {self.kind!r}")
+        if self.passes < 1 or self.fit_steps < 0 or self.blur <= 0:
+            raise ValueError(
+                "start.passes must be at least 1, fit_steps at least 0 and blur positive, got "
+                f"{self.passes}, {self.fit_steps}, {self.blur}"
+            )
+
+
+def fitted_start(
+    previous_NJK: Tensor,
+    areas: tuple[float, float],
+    scene: Scene,
+    classify: Classify,
+    mask: MaskConfig,
+    start: StartConfig,
+    microbatch: MicroBatch,
+) -> Tensor:
+    """Parameters (N, K) whose fields follow the smoothed path gradients of what is left to explain.
+
+    areas  (lowest, highest) area that will be trained on
+    Earlier rounds are taken out of the image at the (logit) middle of these areas.
+    """
+    size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
+    theta_K = init_parameters(FIT_SEED, mask.network).to(previous_NJK)
+    theta_NK = theta_K.expand(len(previous_NJK), -1)
+    canvas = Canvas.of(size, max(1, min(size) // FIT_POINTS), theta_NK)
+    middle = stratified_areas(torch.tensor([0.5]), *areas).to(theta_NK).expand(len(theta_NK), 1)
+    with torch.no_grad():
+        free_N1P = 1 - occupied(previous_NJK, middle, canvas, mask)
+    relevance_NHW = path_gradients(
+        scene, canvas.upsample(free_N1P)[:, 0], classify, start.passes, microbatch
+    )
+    smooth = gaussian_blur(relevance_NHW[:, None], start.blur * min(size))
+    map_N1P = functional.interpolate(smooth, canvas.cells, mode="area").flatten(2)
+    weight_N1P = canvas.weight_P * free_N1P
+    target_N1P = standardise(map_N1P, weight_N1P)
+    return fit(
+        theta_NK,
+        target_N1P,
+        weight_N1P,
+        areas,
+        canvas,
+        mask.network,
+        start.fit_steps,
+        record=microbatch.record,
+    )
+
+
+def path_gradients(
+    scene: Scene, shown_NHW: Tensor, classify: Classify, points: int, microbatch: MicroBatch
+) -> Tensor:
+    """Relevance of every pixel, (N, H, W), signed: gradient of log p times the way to the image.
+
+    Summed over `points` on the straight path from the strongest baseline to the image, of which
+    only `shown_NHW` (1 = visible) is revealed. Integrated gradients (Sundararajan et al., ICML
+    2017) with a blurred baseline.
+    """
+
+    def part(chosen: slice) -> Tensor:
+        baseline = scene.baseline_NLCHW[chosen, -1]
+        way = (scene.image_NCHW[chosen] - baseline) * shown_NHW[chosen, None]
+        share = (torch.arange(points, device=way.device, dtype=way.dtype) + 0.5) / points
+        path = baseline[:, None] + share[:, None, None, None] * way[:, None]
+        path = path.flatten(0, 1).requires_grad_()
+        target = scene.target_N[chosen].repeat_interleave(points)
+        (gradient,) = torch.autograd.grad(log_kept(classify(path).float(), target).sum(), path)
+        return (gradient.view(-1, points, *way.shape[1:]).mean(1) * way).sum(1)
+
+    return torch.cat(microbatch.run(part, len(scene.image_NCHW), points))

@@ -1,0 +1,12 @@
+"""Classifiers: by name, from libraries and files; frozen, folded, converted and compiled."""
+
+from typing import TYPE_CHECKING
+
+from pipeline.doors import lazy
+
+if TYPE_CHECKING:
+    from pipeline.classifiers.classifier import Classifier, load_classifier
+    from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
+    from pipeline.classifiers.weights import check_weights
+else:
+    __getattr__, __dir__ = lazy(__name__)

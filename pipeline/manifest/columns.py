@@ -1,0 +1,93 @@
+"""The columns of a manifest: which there have to be, and which there may not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import RequestError
+from pipeline.manifest.table import Table
+
+IMAGE_COLUMNS = ("image", "file_name", "path", "uri", "url")  # the first one present counts
+OUTPUT_COLUMNS = (
+    "score",
+    "target_name",
+    "predicted",
+    "predicted_name",
+    "predicted_score",
+    "width",
+    "height",
+    "crop",
+)
+
+
+def check_columns(uri: str, table: Table, select: Iterable[str]) -> None:
+    """RequestError if an image column is missing or a column cannot be taken.
+
+    select  columns to select by; they may still come up where a table grows
+    """
+    columns = table.columns
+    if not columns:
+        raise RequestError(f"{uri}: the manifest is empty; expected a column `image`")
+    image = image_column(columns)
+    if image not in columns:
+        raise RequestError(f"{uri}: {_no_image_column(columns)}")
+    for name in (image, "mask", "bbox"):
+        kind = columns.get(name)
+        if kind is not None and not _is_text(kind):
+            raise RequestError(f"{uri}: column `{name}` is {kind}, expected strings")
+    if not table.grows:
+        check_selected(uri, columns, select)
+    if clash := [name for name in columns if name in OUTPUT_COLUMNS]:
+        names = ", ".join(f"`{name}`" for name in clash)
+        raise RequestError(
+            f"{uri}: {names} would collide with the output's own column of that name;"
+            f" rename it in the manifest, for example to `manifest_{clash[0]}`"
+        )
+
+
+def check_selected(uri: str, columns: Mapping[str, Any], select: Iterable[str]) -> None:
+    """RequestError if a column to select by is missing."""
+    for name in select:
+        if name not in columns:
+            raise RequestError(
+                f"{uri}: there is no column `{name}` to select by; found: {', '.join(columns)}"
+            )
+
+
+def image_column(columns: Mapping[str, Any]) -> str:
+    """The column that names the images; `image` if there is none."""
+    return next((name for name in IMAGE_COLUMNS if name in columns), "image")
+
+
+def extra_columns(columns: Mapping[str, pa.DataType | None]) -> dict[str, pa.DataType | None]:
+    """The columns that are carried into the output."""
+    own = (image_column(columns), "id", "target")
+    return {name: kind for name, kind in columns.items() if name not in own}
+
+
+def no_image(column: str, path: Any, cells: Mapping[str, Any]) -> str:
+    """What is wrong with a row whose cell in the image column is `path`."""
+    if path is not None and not isinstance(path, str):
+        return f"`{column}` is {path!r}, expected a path or URL"
+    other = [name for name in IMAGE_COLUMNS if name != column and cells.get(name)]
+    if path is None and column not in cells and other:
+        return f"the image is in `{other[0]}`, in the lines before in `{column}`; use one name"
+    return f"`{column}` is empty; expected a path or URL"
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
+
+
+def _no_image_column(columns: Mapping[str, Any]) -> str:
+    folded = {name.casefold(): name for name in columns}
+    close = [m for name in IMAGE_COLUMNS for m in get_close_matches(name, folded, n=1)]
+    hint = f"; rename `{folded[close[0]]}` to `image`" if close else ""
+    return (
+        f"there is no column `image` (or {', '.join(IMAGE_COLUMNS[1:])});"
+        f" found: {', '.join(columns)}{hint}"
+    )

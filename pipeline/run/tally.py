@@ -1,0 +1,96 @@
+"""The tally of a run: what it has explained, and at which rate."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+from pipeline.run.plan import Plan
+from pipeline.tables import ShardResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run is: images in all, done before it, explained and failed by it, seconds.
+
+    notes         what its workers have to say, each once
+    workers       that it has, and how many of them have been ready
+    images_per_s  since the first commit, without the start; None before it
+    """
+
+    images: int
+    done_before: int
+    explained: int
+    failed: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+    workers: int = 0
+    ready: int = 0
+    images_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary(Progress):
+    """How a run ended: `finished`, `interrupted` or `stopped`; `finished` is epoch seconds."""
+
+    state: str
+    finished: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts results as they come.
+
+    first, last  when there was a commit, and images worked on by then
+    """
+
+    plan: Plan
+    workers: int
+    explained: int = 0
+    failed: int = 0
+    started: float = dataclasses.field(default_factory=time.monotonic)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    ready: int = 0
+    began: float = 0.0
+    first: tuple[float, int] | None = None
+    last: tuple[float, int] | None = None
+
+    def begin(self, notes: tuple[str, ...]) -> None:
+        """A worker is ready."""
+        self.notes += [note for note in notes if note not in self.notes]
+        self.began = self.began or time.monotonic()
+        self.ready = min(self.workers, self.ready + 1)  # replacements do not count
+
+    def add(self, result: ShardResult) -> None:
+        """A shard is committed."""
+        self.explained += len(result.commit.explained)
+        self.failed += len(result.commit.failed)
+        self.last = time.monotonic(), self.explained + self.failed
+        self.first = self.first or self.last
+
+    def progress(self) -> Progress:
+        """So far."""
+        return Progress(
+            images=self.plan.images,
+            done_before=self.plan.images - self.plan.pending,
+            explained=self.explained,
+            failed=self.failed,
+            seconds=time.monotonic() - self.started,
+            notes=tuple(self.notes),
+            workers=self.workers,
+            ready=self.ready,
+            images_per_s=self._rate(),
+        )
+
+    def summary(self, state: str) -> Summary:
+        """At the end."""
+        counts = dataclasses.asdict(self.progress())
+        return Summary(state=state, finished=time.time(), **counts)
+
+    def _rate(self) -> float | None:
+        """Between the first commit and the last; of a single one since a worker was ready."""
+        if self.first is None or self.last is None:
+            return None
+        since, before = self.first if self.last[1] > self.first[1] else (self.began, 0)
+        return (self.last[1] - before) / max(1e-9, self.last[0] - since)

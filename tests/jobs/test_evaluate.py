@@ -1,0 +1,177 @@
+"""`xaipipe evaluate`: values re-derived from the tables, runs side by side, clear refusals."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+import pipeline
+from inr_core import gaussian_blur
+from pipeline import Request, load_job
+from pipeline.classifiers.classifier import load_classifier
+from pipeline.images.loading import load_image
+from pipeline.run import driver
+from pipeline.shapes import write_dataset
+
+AREAS = [0.05, 0.2]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    manifest = str(write_dataset(folder / "data", 3, 0))
+    common = {"manifest": manifest, "model": "builtin:shapes", "workers": 0, "areas": AREAS}
+    for name, own in {
+        "ours": {"restarts": 2, "rounds": 2, "round_score": 0.0, "steps": 4},
+        "centre": {"method": "centre"},
+        "few": {"method": "centre", "limit": 1},
+        "again": {"restarts": 2, "rounds": 2, "round_score": 0.0, "steps": 4, "seed": 5},
+    }.items():
+        job = load_job(None, {**common, "out": str(folder / name), **own})
+        driver.run(Request(job), lambda p: None)
+    return folder
+
+
+def values(file):
+    rows = pq.read_table(file).to_pylist()
+    return {(r["run"], r["id"], r["metric"], r["area"]): r["value"] for r in rows}
+
+
+def test_two_runs_side_by_side(runs, xaipipe):
+    arguments = [runs / "ours", "--against", runs / "centre", "--judge", "builtin:shapes"]
+    drawn = ["--markdown", runs / "table.md", "--plot", runs / "plot.png"]
+    code, text = xaipipe("evaluate", *arguments, *drawn)
+    assert code == 0, text
+    assert "3 images" in text and "kept_judge" in text and "- centre" in text
+    found = values(runs / "metrics.parquet")
+    classifier = load_classifier("builtin:shapes")
+    reader = pipeline.read(str(runs / "centre"))
+    for id_ in reader.ids(3):
+        row = reader.image(id_)
+        truth = np.array(Image.open(row["mask"])) > 127
+        image = load_image(row["image"], classifier.preprocess).pixels[None]
+        for area in AREAS:
+            disc = reader.stored_mask(id_, area) > 127
+            assert disc.sum() == int(area * 128 * 128)
+            precision = (disc & truth).sum() / disc.sum()
+            assert found["centre", id_, "precision", area] == pytest.approx(precision)
+            assert found["centre", id_, "perimeter", area] == pytest.approx(1, abs=0.03)
+            soft = gaussian_blur(torch.from_numpy(disc)[None, None].float(), 2 * 128 / 224)
+            shown = soft * image + (1 - soft) * gaussian_blur(image, 0.09 * 128)
+            kept = classifier.classify(shown).softmax(1)[0, row["target"]].item()
+            assert found["centre", id_, "kept", area] == pytest.approx(kept, abs=1e-4)
+            assert found["centre", id_, "kept_judge", area] == pytest.approx(kept, abs=1e-4)
+        assert found["centre", id_, "chance", None] == pytest.approx(truth.mean())
+        assert found["ours", id_, "chance", None] == pytest.approx(truth.mean())
+        assert found["centre", id_, "nestedness", None] == pytest.approx(1)
+        assert found["ours", id_, "area_error_unseen", None] <= 0.001
+        assert ("centre", id_, "area_error_unseen", None) not in found
+        assert 0 <= found["ours", id_, "restart_iou", 0.05] <= 1
+        assert found["ours", id_, "round_overlap", 0.2] < 0.2  # soft edges may touch
+
+
+def test_the_markdown_table_has_the_means(runs, xaipipe):
+    to = runs / "table.md"
+    assert (
+        xaipipe("evaluate", runs / "centre", "--markdown", to, "--to", runs / "m.parquet")[0] == 0
+    )
+    head, line, row = to.read_text().splitlines()
+    metrics = [cell.strip() for cell in head.strip("|").split("|")]
+    assert metrics == ["method", "kept", "removed", "precision", "pointing", "perimeter"]
+    cells = dict(zip(metrics, [c.strip() for c in row.strip("|").split("|")], strict=True))
+    assert cells["method"] == "centre" and line.count("-") == 3 * len(metrics)
+    found = values(runs / "m.parquet")
+    for metric in ("kept", "precision"):
+        for area, cell in zip(AREAS, cells[metric].split(), strict=True):
+            each = [v for (_, _, m, a), v in found.items() if (m, a) == (metric, area)]
+            assert float(cell) == pytest.approx(np.mean(each), abs=0.006)
+
+
+def test_runs_are_compared_on_the_images_that_all_explained(runs, xaipipe, tmp_path):
+    target = tmp_path / "few.parquet"
+    code, text = xaipipe("evaluate", runs / "ours", "--against", runs / "few", "--to", target)
+    assert code == 0 and "1 images" in text
+    assert len({key[1] for key in values(target)}) == 1
+
+
+def test_stability_is_the_agreement_with_a_repeat(runs, xaipipe, tmp_path):
+    target = tmp_path / "again.parquet"
+    arguments = [runs / "ours", "--against", runs / "centre", "--repeat", runs / "again"]
+    code, text = xaipipe("evaluate", *arguments, "--to", target)
+    assert code == 0 and "seed_iou" in text, text
+    found = values(target)
+    readers = [pipeline.read(str(runs / name)) for name in ("ours", "again")]
+    for id_ in readers[0].ids(3):
+        for area in AREAS:
+            one, two = (top(reader.stored_mask(id_, area), area) for reader in readers)
+            wanted = (one & two).sum() / (one | two).sum()
+            assert found["ours", id_, "seed_iou", area] == pytest.approx(wanted, abs=0.01)
+            assert ("centre", id_, "seed_iou", area) not in found
+
+
+def top(mask, area):
+    """The brightest floor(a H W) pixels; of equal ones those that come first."""
+    order = np.argsort(-mask.astype(int), axis=None, kind="stable")
+    chosen = np.zeros(mask.size, bool)
+    chosen[order[: int(area * mask.size)]] = True
+    return chosen.reshape(mask.shape)
+
+
+def test_wrong_requests(runs, xaipipe, tmp_path):
+    for arguments, message in (
+        ([tmp_path], "no run here"),
+        ([runs / "ours", "--judge-weights", "w.pth"], "name the classifier too"),
+        ([runs / "ours", "--judge", "builtin:animals"], "builtin:shapes"),
+        ([runs / "ours", "--repeat", runs / "centre"], "differs from every run"),
+        ([runs / "ours", "--repeat", runs / "ours"], "differs from every run"),
+    ):
+        code, text = xaipipe("evaluate", *arguments)
+        assert code == 2 and message in text
+
+
+@pytest.mark.parametrize("flag", ["--markdown", "--plot"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(runs, xaipipe, tmp_path, flag):
+    (tmp_path / "file").write_text("words")
+    to = tmp_path / "m.parquet"
+    for target in (tmp_path / "file" / "inside.png", tmp_path):
+        code, text = xaipipe("evaluate", runs / "ours", flag, target, "--to", to)
+        assert code == 2 and flag in text and "cannot be written" in text
+        assert not to.exists()
+    new = tmp_path / "new" / "file"
+    assert xaipipe("evaluate", runs / "centre", "--limit", 1, flag, new, "--to", to)[0] == 0
+    assert new.exists()
+
+
+def test_a_judge_that_sees_other_inputs_is_refused(runs, xaipipe, tmp_path, monkeypatch):
+    (tmp_path / "other_scale.py").write_text(
+        "from pipeline.shapes import load_shapes\n"
+        "def make():\n    return load_shapes()\n"  # with the usual ImageNet mean and std
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code, text = xaipipe("evaluate", runs / "ours", "--judge", "python:other_scale:make")
+    assert code == 2 and "both must see the same input" in text
+
+
+def test_a_class_outside_the_objects_set_has_no_localisation(runs, xaipipe, tmp_path):
+    source = (runs / "data" / "manifest.csv").read_text().splitlines()
+    lines = [source[0] + ",target_set"] + [
+        f"{line},{s}" for line, s in zip(source[1:], "09", strict=False)
+    ]
+    (runs / "data" / "sets.csv").write_text("\n".join(lines) + "\n")
+    job = load_job(
+        None,
+        {
+            "manifest": str(runs / "data" / "sets.csv"),
+            "model": "builtin:shapes",
+            "workers": 0,
+            "areas": AREAS,
+            "method": "centre",
+            "out": str(tmp_path / "out"),
+        },
+    )
+    driver.run(Request(job), lambda p: None)
+    assert xaipipe("evaluate", tmp_path / "out")[0] == 0
+    found = values(tmp_path / "metrics.parquet")
+    assert {key[1] for key in found if key[2] == "precision"} == {"shapes-00000"}
+    assert {key[1] for key in found if key[2] == "kept"} == {"shapes-00000", "shapes-00001"}

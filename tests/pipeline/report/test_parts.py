@@ -1,0 +1,16 @@
+"""Parts of a run: every image once, with all its rows."""
+
+import pipeline
+from pipeline.report.parts import homes, parts
+
+
+def test_parts_hold_every_image_once_with_all_its_rows(runs):
+    reader = pipeline.read(str(runs / "ours"))
+    several = list(parts(reader, 2))
+    assert len(several) > 1
+    ids = [part.images.to_table()["id"].to_pylist() for part in several]
+    assert sorted(sum(ids, [])) == sorted(reader.ids(100))
+    for id_, home in homes(reader, reader.ids(3)).items():
+        assert len(home.images.files) == 1
+        for table in ("images", "explanations", "masks"):
+            assert home.rows(table, id_) == reader.rows(table, id_) != []
