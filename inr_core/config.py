@@ -14,7 +14,8 @@ class InrConfig:
     """Everything that decides the masks of an image, but the image, the classifier and the seed.
 
     areas       areas whose masks are stored, fractions of the classifier's input
-    restarts    independent weight initialisations; all are kept, the best is marked
+    restarts    independent weight initialisations; all are kept; of the best, in the first
+                round, all rounds are marked
     rounds      at most so many non-overlapping explanations one after the other
     round_score a round ends its chain (and is not kept) when no area keeps this share of the
                 image's score; the first round is always kept

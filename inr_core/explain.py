@@ -178,9 +178,9 @@ def _explains(explanation: Explanation, score: float, config: InrConfig) -> bool
 
 
 def _mark_best(explanations: list[Explanation]) -> list[Explanation]:
-    """Mark the best restart of every round; of equals the first."""
-    best: dict[int, Explanation] = {}
-    for e in explanations:
-        if e.round not in best or e.objective > best[e.round].objective:
-            best[e.round] = e
-    return [replace(e, best=best[e.round] is e) for e in explanations]
+    """Mark all rounds of the restart that is the best in the first round; of equals the first.
+
+    Not the best of each round: rounds of different restarts may overlap.
+    """
+    first = max((e for e in explanations if e.round == 0), key=lambda e: e.objective)
+    return [replace(e, best=e.restart == first.restart) for e in explanations]

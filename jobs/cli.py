@@ -19,6 +19,7 @@ from jobs.compare import compare
 from jobs.demo import demo
 from jobs.evaluate import evaluate
 from jobs.manifest import manifest
+from jobs.models import models
 from jobs.plan import plan
 from jobs.report import report
 from jobs.run import run
@@ -74,6 +75,7 @@ for command in (
     demo,
 ):
     app.command()(command)
+app.add_typer(models, name="models")
 
 
 def main() -> None:

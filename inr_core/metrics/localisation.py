@@ -24,12 +24,12 @@ POINTING_TOLERANCE = 15 / 224  # of the short side: 15 px at 224
 
 def soft_precision(mask_NAHW: Tensor, truth_NHW: Tensor) -> Tensor:
     """sum(m S) / sum(m), (N, A): relevance mass; the energy-based pointing game if S is a box."""
-    return (mask_NAHW * truth_NHW[:, None]).sum((2, 3)) / mask_NAHW.sum((2, 3))
+    return _defined((mask_NAHW * truth_NHW[:, None]).sum((2, 3)) / mask_NAHW.sum((2, 3)), truth_NHW)
 
 
 def hard_precision(hard_NAHW: Tensor, truth_NHW: Tensor) -> Tensor:
     """|B & S| / |B|, (N, A)."""
-    return _shared(hard_NAHW, truth_NHW) / hard_NAHW.double().sum((2, 3))
+    return _defined(_shared(hard_NAHW, truth_NHW) / hard_NAHW.double().sum((2, 3)), truth_NHW)
 
 
 def chance(truth_NHW: Tensor) -> Tensor:
@@ -82,6 +82,11 @@ def peak(mask_NAHW: Tensor) -> Tensor:
     first_N = rank_pixels(smooth_NHW.round(decimals=9)).flatten(1).argmin(1)
     width = mask_NAHW.shape[3]
     return torch.stack((first_N // width, first_N % width), dim=1)
+
+
+def _defined(value_NA: Tensor, truth_NHW: Tensor) -> Tensor:
+    """NaN where there is no pixel of S, as where an object lies outside the crop."""
+    return torch.where(truth_NHW.any(2).any(1)[:, None], value_NA, math.nan)
 
 
 def _shared(hard_NAHW: Tensor, truth_NHW: Tensor) -> Tensor:

@@ -62,7 +62,16 @@ def last_feature_map(module: nn.Module, image_BCHW: Tensor) -> tuple[Tensor, Ten
             "channels, height, width), as in vision transformers and exported or scripted models; "
             "use a convolutional model, or a method that needs no layer, for example inr"
         )
-    return logits, found
+    return logits, _channels_first(found, image_BCHW)
+
+
+def _channels_first(found: Tensor, image_BCHW: Tensor) -> Tensor:
+    """A map (B, h, w, C), as of Swin, as (B, C, h, w): its places are in the image's proportion."""
+    height, width = image_BCHW.shape[2:]
+    first, second, third = found.shape[1:]
+    if second * width != third * height and first * width == second * height:
+        return found.movedim(3, 1)
+    return found
 
 
 @contextmanager

@@ -70,7 +70,8 @@ def load_classifier(
     if kind not in _LOADERS or not name:
         raise RequestError(
             f"--model {spec}: not a classifier; expected KIND:NAME with KIND one of "
-            f"{', '.join(_LOADERS)} (for example torchvision:resnet50 or builtin:shapes)"
+            f"{', '.join(_LOADERS)} (for example torchvision:resnet50 or builtin:shapes; see "
+            "`xaipipe models`)"
         )
     loaded = _LOADERS[kind](name, weights)
     fields = loaded.preprocess.override(preprocess) if preprocess else loaded.preprocess

@@ -49,6 +49,14 @@ class Preprocess:
                 f" expected {', '.join(INTERPOLATIONS)}"
             )
 
+    def in_words(self) -> str:
+        """What happens to an image."""
+        mean, std = (", ".join(f"{x:.3g}" for x in three) for three in (self.mean, self.std))
+        return (
+            f"RGB, shorter side resized to {self.resize} ({self.interpolation}), {self.crop} x "
+            f"{self.crop} cut from the centre, minus mean ({mean}), over std ({std})"
+        )
+
     def override(self, fields: str) -> Preprocess:
         """A copy with single fields replaced, as in `resize=224,crop=224,mean=0.5:0.5:0.5`."""
         given: dict[str, Any] = {}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-import torch
-
 from inr_core import METHODS
+from pipeline.classifiers import seconds_of_a_pass
 from pipeline.run.plan import Plan, Request
-from pipeline.run.threads import one_thread
 from pipeline.store import Committed
 
 BYTES_PER_PIXEL = 0.2  # of a stored mask; smooth masks compress well (PNG)
@@ -52,18 +49,5 @@ def _seconds(
         return plan.pending * each / workers, source
     if plan.device != "cpu":
         return None, "known once a first shard is committed"
-    each = passes * _time_pass(request)
+    each = passes * seconds_of_a_pass(request.classifier)
     return plan.pending * each / workers, "from timing the classifier on this machine"
-
-
-def _time_pass(request: Request) -> float:
-    """Seconds of one forward + gradient pass on one thread, best of three after one warm-up."""
-    side = request.classifier.preprocess.crop
-    image = torch.zeros(1, 3, side, side, requires_grad=True)
-    times = []
-    with one_thread():
-        for _ in range(4):
-            started = time.perf_counter()
-            torch.autograd.grad(request.classifier.classify(image).sum(), image)
-            times.append(time.perf_counter() - started)
-    return min(times[1:])

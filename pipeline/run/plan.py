@@ -14,14 +14,13 @@ import pyarrow as pa
 import torch
 
 from inr_core import METHODS
-from pipeline.classifiers import PRECISION, Classifier, Precision, load_classifier
+from pipeline.classifiers import PRECISION, Classifier, Precision, load_classifier, one_thread
 from pipeline.errors import ImageError, RequestError
 from pipeline.images import read_image
 from pipeline.job import Job
 from pipeline.manifest import ImageRef, Manifest, coerce, reconcile
 from pipeline.run.batches import chunks
 from pipeline.run.spec import WorkerSpec
-from pipeline.run.threads import one_thread
 from pipeline.store import Committed, RunFolder, Store
 from pipeline.tables import SCHEMA_VERSION, Shard
 

@@ -18,7 +18,7 @@ from inr_core import (
     render,
     stable_seed,
 )
-from inr_core.explain import explain_together
+from inr_core.explain import _mark_best, explain_together
 from inr_core.game import scenes
 from inr_core.game.perturbation import baselines
 
@@ -93,17 +93,26 @@ def test_an_area_that_no_longer_fits_is_left_out_of_later_rounds():
         assert (measured - torch.tensor(e.areas)).abs().max() <= 0.001
 
 
-def test_every_restart_is_kept_and_the_best_is_marked_in_each_round():
+def test_every_restart_is_kept_and_all_rounds_of_the_best_are_marked():
     config = dataclasses.replace(CONFIG, restarts=3, rounds=2, round_score=0.0)
     (found,) = run(BOTH, config)
     assert [(e.round, e.restart) for e in found] == [(k, r) for k in range(2) for r in range(3)]
-    for round_ in range(2):
-        of_round = [e for e in found if e.round == round_]
-        (best,) = [e for e in of_round if e.best]
-        assert best.objective == max(e.objective for e in of_round)
+    best = max(found[:3], key=lambda e: e.objective).restart
+    assert [(e.round, e.restart) for e in found if e.best] == [(0, best), (1, best)]
     assert len({e.seed for e in found}) == 6
     assert found[1].seed == stable_seed(0, "image-0", 1, 0)
     assert not torch.equal(found[0].masks, found[1].masks)
+
+
+def test_marked_rounds_are_of_one_restart_even_where_another_ends_better():
+    ((one,),) = run(BOTH, dataclasses.replace(CONFIG, optimise=OptimiseConfig(steps=1)))
+
+    def of(restart, round_, objective):
+        return dataclasses.replace(one, restart=restart, round=round_, objective=objective)
+
+    chains = [of(0, 0, 0.5), of(1, 0, 0.9), of(2, 0, 0.9), of(0, 1, 0.8), of(1, 1, 0.1)]
+    marked = [(e.restart, e.round) for e in _mark_best(chains) if e.best]
+    assert marked == [(1, 0), (1, 1)]
 
 
 def test_an_image_gets_the_same_masks_alone_and_in_a_batch():

@@ -59,6 +59,28 @@ def test_the_last_map_with_places_is_used():
     assert found.shape == (2, 6, 8, 8)
 
 
+class ChannelsLast(nn.Module):
+    """As Swin in timm: features (B, h, w, C)."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Conv2d(3, 7, 4, stride=4)
+        self.norm = nn.LayerNorm(7)
+        self.head = nn.Linear(7, 3)
+
+    def forward(self, image):
+        return self.head(self.norm(self.features(image).movedim(1, 3)).mean((1, 2)))
+
+
+@pytest.mark.parametrize("size", [(12, 20), (12, 12)])
+def test_a_map_with_its_channels_last_is_turned(size):
+    torch.manual_seed(0)
+    model, image = ChannelsLast().eval(), torch.randn(2, 3, *size)
+    _, found = last_feature_map(model, image)
+    assert found.shape == (2, 7, size[0] // 4, size[1] // 4)
+    torch.testing.assert_close(found, model.norm(model.features(image).movedim(1, 3)).movedim(3, 1))
+
+
 class Tokens(nn.Module):
     """As a vision transformer: a patch embedding, then layers on sequences."""
 

@@ -7,12 +7,12 @@ import ray
 import torch
 
 from pipeline import Request, RequestError, load_job
+from pipeline.classifiers.threads import one_thread
 from pipeline.manifest.files import open_table
 from pipeline.manifest.ids import Ids
 from pipeline.manifest.manifest import Manifest
 from pipeline.run import driver
 from pipeline.run.driver import prepared
-from pipeline.run.threads import one_thread
 from pipeline.shapes import write_dataset
 
 FAST = {"steps": 3, "areas": [0.1, 0.3], "model": "builtin:shapes", "workers": 0}
