@@ -52,9 +52,14 @@ class Disk:
         with open(self._path(name), "rb") as file:
             return file.read()
 
-    def files(self, folder: str) -> list[str]:
+    def files(self, folder: str) -> dict[str, int]:
+        found = {}
         with os.scandir(self._path(folder)) as entries:
-            return [entry.name for entry in entries if entry.is_file()]
+            for entry in entries:
+                with suppress(FileNotFoundError):  # gone since listed
+                    if entry.is_file():
+                        found[entry.name] = entry.stat().st_size
+        return found
 
     def remove(self, name: str) -> None:
         os.unlink(self._path(name))
