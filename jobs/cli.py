@@ -1,14 +1,13 @@
 """The command line: commands, exit codes, and errors without tracebacks.
 
-Exit codes: 0 everything explained; 2 the request is wrong (nothing was started); 3 finished, but
-failures stand; 1 stopped by an error; 130 interrupted (the same command resumes).
+Exit codes: 0 everything explained; 2 the request is wrong (nothing was started); 3 finished, some
+images failed; 1 stopped by an error; 130 interrupted (the same command resumes).
 """
 
 from __future__ import annotations
 
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -19,16 +18,13 @@ from jobs.benchmark import benchmark
 from jobs.compare import compare
 from jobs.demo import demo
 from jobs.evaluate import evaluate
-from jobs.export import export
 from jobs.manifest import manifest
 from jobs.models import models
 from jobs.plan import plan
 from jobs.report import report
-from jobs.review import review
 from jobs.run import run
 from jobs.show import show
 from jobs.simulate import simulate
-from jobs.start import show_next
 from jobs.status import status
 from jobs.submit import submit
 from pipeline import RequestError, RunError
@@ -38,7 +34,7 @@ app = typer.Typer(
     help="Explain what an image classifier looks at, for a whole dataset: masks into Parquet.",
     epilog="First steps: `xaipipe demo`, then `xaipipe run photos/ --model torchvision:resnet50 "
     "--out out`.",
-    invoke_without_command=True,
+    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -54,7 +50,6 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def xaipipe(
-    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -63,8 +58,6 @@ def xaipipe(
     ] = False,
 ) -> None:
     """What applies to every command."""
-    if context.invoked_subcommand is None:
-        show_next(Console(), Path.cwd())
 
 
 for command in (
@@ -76,8 +69,6 @@ for command in (
     compare,
     evaluate,
     report,
-    export,
-    review,
     benchmark,
     simulate,
     manifest,

@@ -35,10 +35,6 @@ def demo(
     cue) goes with it, and the classifier has learnt to use either. So the truth is known: one
     round of masks should find the object, another one the cue, and where there is no cue a second
     round has nothing to find.
-
-    [bold]Example[/]
-
-      xaipipe demo --images 4 --workers 1
     """
     console = Console()
     manifest = shapes.write_dataset(to / "data", images, seed)

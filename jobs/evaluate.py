@@ -80,10 +80,6 @@ def evaluate(
 
     Several runs are compared on the images that all of them explained, with 95 % bootstrap
     intervals over images. Localisation needs a column `mask` or `bbox` in the manifest.
-
-    [bold]Example[/] (after `xaipipe demo`)
-
-      xaipipe evaluate xaipipe-demo/out --limit 1 --markdown table.md
     """
     console = Console()
     check_target("--markdown", markdown)

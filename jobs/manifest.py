@@ -105,8 +105,6 @@ def manifest(
 
     [bold]Examples[/]
 
-      xaipipe manifest xaipipe-demo/data/images --to demo.csv
-
       xaipipe manifest photos/ --targets folders
 
       xaipipe manifest imagenet-s data/imagenet-s --subset 50

@@ -19,14 +19,7 @@ IMAGES = 1000  # of the run whose time is told
 
 @models.callback(invoke_without_command=True)
 def kinds(context: typer.Context) -> None:
-    """List the kinds of classifiers that --model takes, and whether their libraries are there.
-
-    [bold]Examples[/]
-
-      xaipipe models
-
-      xaipipe models check builtin:shapes --image photo.jpg
-    """
+    """List the kinds of classifiers that --model takes, and whether their libraries are there."""
     if context.invoked_subcommand is not None:
         return
     table = Table(box=None, pad_edge=False)
@@ -99,7 +92,7 @@ def _speed(classifier: classifiers.Classifier, compile: bool) -> str:
     if not compile:
         return text
     started = time.monotonic()
-    reason = classifier.module.compile_for(lambda: [1])
+    reason = classifier.module.compile_for(1)
     if reason is not None:
         return f"{text}; cannot be compiled: {reason}"
     took = time.monotonic() - started

@@ -45,12 +45,6 @@ def simulate(
 
     With --rows, no worker is started: how soon has a run of so many rows its first shard, in an
     empty folder and in one of which half is committed, and what does it take to commit a shard?
-
-    [bold]Examples[/]
-
-      xaipipe simulate --gpus 1,4 --images 64
-
-      xaipipe simulate --rows 100000
     """
     console = Console()
     check_target("--json", json_)

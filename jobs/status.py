@@ -23,10 +23,6 @@ def status(
     """Show progress, throughput and failures of a run, from its output alone.
 
     Works from any machine that can read the output, while the run goes on or afterwards.
-
-    [bold]Example[/] (after `xaipipe demo`)
-
-      xaipipe status xaipipe-demo/out
     """
     reader = pipeline.tables.RunTables(uri)
     now = pipeline.run.Status.of(reader.folder)
@@ -35,10 +31,6 @@ def status(
         ("run", f"{reader.fingerprint['model']} · {reader.fingerprint['method']}"),
         ("state", _state(now, reader)),
         ("images", f"{now.explained} explained, {now.failed} failed, {now.pending} to go"),
-        *(
-            [("missing", f"tables of {now.lost} images; run again to explain them")]
-            * bool(now.lost)
-        ),
         ("throughput", _rate(now)),
         ("tables", ", ".join(f"{name} {rows}" for name, rows in now.rows.items())),
         ("size", f"{now.bytes / 1e6:.1f} MB in {now.shards} shards"),

@@ -26,10 +26,6 @@ def submit(
 
     The job's driver runs on the cluster, where xaipipe must be installed; manifest, weights and
     output must be reachable from there (a shared disk or URLs).
-
-    [bold]Example[/]
-
-      xaipipe submit --config job.yaml --address http://head:8265 --wait
     """
     submission = pipeline.run.Submission(job)
     console = Console()

@@ -10,9 +10,6 @@ Exception
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 
 class RequestError(ValueError):
     """What the user asked for cannot be done: says where, what was found, what was expected."""
@@ -38,19 +35,7 @@ class RunError(RuntimeError):
 
 
 class BrokenWorker(Exception):
-    """The worker's device answers nothing any more, as after an illegal access on a GPU.
-
-    `change` is what its replacement should be made with, as keywords of `Workers.make`; with a
-    change that is new, none of the worker's images is to blame.
-    """
-
-    def __init__(self, reason: str, change: Mapping[str, Any] | None = None) -> None:
-        super().__init__(reason, change)  # both in args, so that it pickles
-        self.reason = reason
-        self.change = dict(change or {})
-
-    def __str__(self) -> str:
-        return self.reason
+    """The worker's device answers nothing any more, as after an illegal access on a GPU."""
 
 
 def describe(error: BaseException) -> str:

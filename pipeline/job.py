@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import fsspec
 import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
@@ -40,17 +39,7 @@ def _memory(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError(f"expected a size such as 20GB or 512MB, got {value!r}") from None
 
 
-def _failures(value: Any) -> Any:
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
-    if number >= 1 and number == int(number):
-        return int(number)
-    if 0 < number < 1:
-        return float(number)
-    raise ValueError(f"expected a count such as 100, or a share such as .1, got {value!r}")
-
-
 Memory = Annotated[ByteSize, Field(ge=1), WrapValidator(_memory)]
-Failures = Annotated[int | float, BeforeValidator(_failures)]
 
 
 class Job(BaseModel):
@@ -72,20 +61,15 @@ class Job(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     gpus: Annotated[int, Field(ge=0)] | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
-    address: Annotated[str, Field(min_length=1)] | None = None
+    address: str | None = None
     precision: Precision | None = None
     compile: bool | None = None
     max_memory: Memory | None = None
-    max_image_bytes: Memory | None = None
     batch: Annotated[int, Field(ge=1)] | None = None
     microbatch: Annotated[int, Field(ge=1)] | None = None
     shard_size: Annotated[int, Field(ge=1)] | None = None
-    timeout: Annotated[float, Field(gt=0)] | None = None
     retry_failed: bool = False
     overwrite: bool = False
-    changed: Literal["explain", "keep"] | None = None
-    accept_failures: bool = False
-    max_failures: Failures | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
     config: Any
 

@@ -11,16 +11,15 @@ rounds, L baselines, C channels, H, W.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from inr_core.device import replayed
-from inr_core.game import Classify, ObjectiveConfig, Scene
-from inr_core.masks import Canvas, MaskConfig
+from inr_core.game import Classify, ObjectiveConfig, Scene, outline_per_area
+from inr_core.masks import Canvas, MaskConfig, coarse_mask, occupied, vecsort_penalty
 from inr_core.optimisation.adam import Adam
-from inr_core.optimisation.coarse import masks
 from inr_core.optimisation.schedule import Schedule
 
 RECENT = 0.2  # weight of the newest step in the running mean of the reward
@@ -33,14 +32,12 @@ class Networks:
     """Networks to be optimised, and what each of them needs.
 
     theta_NK      parameters
-    round_N       round of each, from 0
-    previous_NJK  parameters of the earlier rounds, as many as the last round has; see `occupied`
+    previous_NJK  those of the earlier rounds
     level_NSA     which baseline each mask of each step meets, in 0..L-1
     scene         what they look at
     """
 
     theta_NK: Tensor
-    round_N: Tensor
     previous_NJK: Tensor
     level_NSA: Tensor
     scene: Scene
@@ -52,7 +49,6 @@ class Networks:
         """With every tensor changed alike."""
         return Networks(
             theta_NK=change(self.theta_NK),
-            round_N=change(self.round_N),
             previous_NJK=change(self.previous_NJK),
             level_NSA=change(self.level_NSA),
             scene=self.scene.map(change),
@@ -61,10 +57,6 @@ class Networks:
     def of(self, chosen: list[int]) -> Networks:
         """Copies of some of them."""
         return self.map(lambda tensor: tensor[chosen])
-
-    def shown_in(self, dtype: torch.dtype) -> Networks:
-        """With images in this precision."""
-        return replace(self, scene=self.scene.shown_in(dtype))
 
     def shapes(self) -> tuple[torch.Size | torch.dtype | bool, ...]:
         """Of the tensors of one network, and what else decides how a step is done."""
@@ -75,7 +67,7 @@ class Networks:
         """All of them, networks first."""
         scene = self.scene
         more = [scene.image_NCHW, scene.baseline_NLCHW, scene.target_N]
-        return [self.theta_NK, self.round_N, self.previous_NJK, self.level_NSA, *more]
+        return [self.theta_NK, self.previous_NJK, self.level_NSA, *more]
 
 
 class Slots:
@@ -106,11 +98,10 @@ class Slots:
         self.adam = Adam(held.theta_NK)
         self.steps = schedule.config.steps
         self.jump = max(0, self.steps - schedule.config.cooldown)
-        self.slot_M = torch.arange(len(held), device=image_NCHW.device)
         self.clock_M = torch.full((len(held),), self.steps, device=image_NCHW.device)
         self.updates_M = torch.zeros_like(self.clock_M)
         self.reward_M = held.theta_NK.new_zeros(len(held))
-        self.replay = replayed(self._step, image_NCHW.device) if record else None
+        self.step = replayed(self._step, image_NCHW.device) if record else self._step
 
     def __len__(self) -> int:
         return len(self.clock_M)
@@ -118,27 +109,19 @@ class Slots:
     def put(self, slots: list[int], networks: Networks) -> None:
         """Begin with other networks in these slots."""
         for own, other in zip(self.held.tensors(), networks.tensors(), strict=True):
-            own[slots] = other.to(own.dtype)
+            own[slots] = other
         self.adam.forget(slots)
         self.clock_M[slots] = 0
         self.updates_M[slots] = 0
 
-    def step(self) -> None:
-        """Move every network by one step; finished ones stay as they are."""
-        (self.replay or self._step)()
-
-    def advance(self) -> int:
-        """As many steps as no network is ahead of its end for long; without waiting in between.
-
-        Returns how many.
-        """
+    def advance(self) -> None:
+        """As many steps as no network is ahead of its end for long; without waiting in between."""
         if self.schedule.config.enough is None:
             steps = self.steps
         else:
             steps = 1 if self.clock_M.device.type == "cpu" else LOOK
         for _ in range(steps):
             self.step()
-        return steps
 
     def finished(self, slots: list[int]) -> list[int]:
         """Those of the slots whose network has taken all of its steps."""
@@ -146,25 +129,40 @@ class Slots:
         return [slot for slot in slots if clocks[slot] == self.steps]
 
     def _step(self) -> None:
-        held, schedule, clock_M = self.held, self.schedule, self.clock_M
-        theta = held.theta_NK.detach().requires_grad_()
-        mask_MAhw, penalty_M = masks(
-            theta,
-            schedule.area_RSA[held.round_N, clock_M],
-            schedule.temperature_S[clock_M, None, None],
-            held.previous_NJK,
-            held.round_N,
-            self.canvas,
-            self.mask,
-            self.objective,
-        )
-        level_MA = held.level_NSA[self.slot_M, clock_M.clamp(max=self.steps - 1)]
-        reward_M = held.scene.play(mask_MAhw, level_MA, self.classify, self.objective)
-        (gradient_MK,) = torch.autograd.grad((penalty_M - reward_M).sum(), theta)
-        self.adam.update(held.theta_NK, gradient_MK, schedule.rate_S[clock_M, None])
-        self._tick(reward_M.detach())
+        """Move every network by one step; finished ones stay as they are."""
+        area_MA = self.schedule.area_SA[self.clock_M]
+        theta = self.held.theta_NK.detach().requires_grad_()
+        mask_MAP = self._mask(theta, area_MA)
+        reward_M = self._reward(mask_MAP)
+        loss_M = self._penalty(mask_MAP, area_MA) - reward_M
+        (gradient_MK,) = torch.autograd.grad(loss_M.sum(), theta)
+        rate_M1 = self.schedule.rate_S[self.clock_M, None]
+        self.adam.update(self.held.theta_NK, gradient_MK, rate_M1)
+        self._advance(reward_M.detach())
 
-    def _tick(self, reward_M: Tensor) -> None:
+    def _mask(self, theta_MK: Tensor, area_MA: Tensor) -> Tensor:
+        with torch.no_grad():
+            taken = occupied(self.held.previous_NJK, area_MA, self.canvas, self.mask)
+        temperature_M11 = self.schedule.temperature_S[self.clock_M, None, None]
+        return coarse_mask(theta_MK, area_MA, taken, self.canvas, self.mask, temperature_M11)
+
+    def _reward(self, mask_MAP: Tensor) -> Tensor:
+        slot_M = torch.arange(len(mask_MAP), device=mask_MAP.device)
+        level_MA = self.held.level_NSA[slot_M, self.clock_M.clamp(max=self.steps - 1)]
+        full = self.canvas.upsample(mask_MAP)
+        return self.held.scene.play(full, level_MA, self.classify, self.objective)
+
+    def _penalty(self, mask_MAP: Tensor, area_MA: Tensor) -> Tensor:
+        """Weighted penalties, (M,), mean over the areas."""
+        outline_MA = outline_per_area(self.canvas.unflatten(mask_MAP))
+        penalty_MA = self.objective.outline_weight * outline_MA
+        if self.mask.area == "vecsort":
+            penalty_MA = penalty_MA + self.objective.area_weight * vecsort_penalty(
+                mask_MAP, area_MA
+            )
+        return penalty_MA.mean(1)
+
+    def _advance(self, reward_M: Tensor) -> None:
         """The clocks go on; that of a network with enough reward jumps to the last steps."""
         self.updates_M.add_(self.clock_M < self.steps)
         self.clock_M.add_(1).clamp_(max=self.steps)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
     from pipeline.classifiers.kinds import KINDS, Kind
     from pipeline.classifiers.speed import seconds_of_a_pass
-    from pipeline.classifiers.threads import cpus_of_a_gpu, helpers, one_thread
+    from pipeline.classifiers.threads import one_thread
     from pipeline.classifiers.weights import check_weights
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -11,7 +11,6 @@ builtin:shapes         the small classifier in this package
 
 from __future__ import annotations
 
-import copy
 import difflib
 import importlib
 import warnings
@@ -56,7 +55,7 @@ class Classifier:
 
 
 def load_classifier(
-    spec: str | nn.Module,
+    spec: str,
     *,
     weights: str | None = None,
     preprocess: str | None = None,
@@ -65,14 +64,16 @@ def load_classifier(
 ) -> Classifier:
     """Load, freeze and try a classifier; RequestError says what is wrong with the request.
 
-    spec       KIND:NAME, or a module, of which a copy is frozen
     precision  None: fp32 on a CPU, bf16 on a GPU
     """
-    if isinstance(spec, nn.Module):
-        loaded = _module(copy.deepcopy(spec), weights)
-        spec = type(spec).__name__
-    else:
-        loaded = _by_name(spec, weights)
+    kind, _, name = spec.partition(":")
+    if kind not in _LOADERS or not name:
+        raise RequestError(
+            f"--model {spec}: not a classifier; expected KIND:NAME with KIND one of "
+            f"{', '.join(_LOADERS)} (for example torchvision:resnet50 or builtin:shapes; see "
+            "`xaipipe models`)"
+        )
+    loaded = _LOADERS[kind](name, weights)
     fields = loaded.preprocess.override(preprocess) if preprocess else loaded.preprocess
     digest = weights_digest(loaded.module)
     place = torch.device(device)
@@ -85,17 +86,6 @@ def load_classifier(
     return Classifier(
         spec=spec, module=frozen, preprocess=fields, classes=classes, digest=digest, device=place
     )
-
-
-def _by_name(spec: str, weights: str | None) -> Loaded:
-    kind, _, name = spec.partition(":")
-    if kind not in _LOADERS or not name:
-        raise RequestError(
-            f"--model {spec}: not a classifier; expected KIND:NAME with KIND one of "
-            f"{', '.join(_LOADERS)} (for example torchvision:resnet50 or builtin:shapes; see "
-            "`xaipipe models`)"
-        )
-    return _LOADERS[kind](name, weights)
 
 
 def _count_classes(
@@ -213,16 +203,10 @@ def _python(name: str, weights: str | None) -> Loaded:
         ) from error
     if not isinstance(module, nn.Module):
         raise RequestError(f"--model python:{name}: returned {type(module)}, expected an nn.Module")
-    return _module(module, weights)
-
-
-def _module(module: nn.Module, weights: str | None) -> Loaded:
-    """A module that may have attributes `preprocess` and `classes`."""
     if weights is not None:
-        load_state(module, read_state_dict(weights), weights, type(module).__name__)
-    fields, classes = getattr(module, "preprocess", None), getattr(module, "classes", None)
-    own = fields if isinstance(fields, Preprocess) else Preprocess()
-    return Loaded(module, own, tuple(classes) if isinstance(classes, list | tuple) else None)
+        load_state(module, read_state_dict(weights), weights, f"python:{name}")
+    fields = getattr(module, "preprocess", Preprocess())
+    return Loaded(module, fields, getattr(module, "classes", None))
 
 
 def _builtin(name: str, weights: str | None) -> Loaded:

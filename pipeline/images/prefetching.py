@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -43,24 +43,6 @@ def prefetch(
 
     fill()
     return loaded()
-
-
-def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """The items, each made in a thread while the caller works on the one before it.
-
-    The first is made at once. Closing waits for the item in the making.
-    """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
-    coming = pool.submit(next, items, None)
-
-    def made() -> Generator[T, None, None]:
-        nonlocal coming
-        with pool:
-            while (item := coming.result()) is not None:
-                coming = pool.submit(next, items, None)
-                yield item
-
-    return made()
 
 
 def _next_result(waiting: deque[tuple[T, Future[V]]]) -> tuple[T, V] | tuple[T, ImageError]:

@@ -21,8 +21,6 @@ OUTPUT_COLUMNS = (
     "width",
     "height",
     "crop",
-    "bytes",
-    "digest",
 )
 
 
@@ -86,9 +84,6 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _no_image_column(columns: Mapping[str, Any]) -> str:
-    if len(columns) == 1 and any(mark in next(iter(columns)) for mark in ";\t|"):
-        (header,) = columns
-        return f"the first line is {header!r}; expected columns separated by commas (tabs in .tsv)"
     folded = {name.casefold(): name for name in columns}
     close = [m for name in IMAGE_COLUMNS for m in get_close_matches(name, folded, n=1)]
     hint = f"; rename `{folded[close[0]]}` to `image`" if close else ""

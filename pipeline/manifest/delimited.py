@@ -41,18 +41,9 @@ def _records(reader: Any, report: Report) -> Iterator[tuple[int, list[str]]]:
         except UnicodeDecodeError as error:
             return report(reader.line_num + 1, not_utf8(error))
         except csv.Error as error:
-            return report(line, f"{_broken(str(error))}; the rest of the file was not read")
+            return report(line, f"broken quoting ({error}); the rest of the file was not read")
         if record:
             yield line, record
-
-
-def _broken(error: str) -> str:
-    """What is wrong, from what Python's reader says."""
-    if "field limit" in error:
-        return f"a field has more than {csv.field_size_limit()} characters"
-    if "new-line character" in error:
-        return "lines end in a carriage return alone (old Macs); save the file with newlines"
-    return f"broken quoting ({error})"
 
 
 def _csv_rows(

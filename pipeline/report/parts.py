@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.store import TABLES, RunFolder
+from pipeline.store import RunFolder
 from pipeline.tables import RunReader, read
 
 SHARDS = 64  # of a part; their files are read concurrently
@@ -24,27 +24,23 @@ class _Shards(RunFolder):
         super().__init__(reader.store)
         self._names = names
 
-    def table_files(self) -> dict[str, list[str]]:
-        return {t: [f"{t}/{name}.parquet" for name in self._names] for t in TABLES}
+    def table_files(self, table: str) -> list[str]:
+        return [f"{table}/{name}.parquet" for name in self._names]
 
 
 def parts(reader: RunReader, shards: int = SHARDS) -> Iterator[RunReader]:
     """Readers that have every explained image between them, each in one of them."""
-    names = [_stem(name) for name in reader.folder.table_files()["images"]]
+    names = [_stem(name) for name in reader.folder.table_files("images")]
     for start in range(0, len(names), shards):
         yield _part(reader, names[start : start + shards])
 
 
-def keys(reader: RunReader) -> list[str]:
-    """Columns that tell explained images apart: also the class, where one may have several."""
-    return [name for name in ("id", "target") if name in reader.masks.schema.names]
-
-
-def home(reader: RunReader, ids: Collection[str]) -> RunReader:
-    """A reader of the shards alone that hold these images."""
+def homes(reader: RunReader, ids: Collection[str]) -> dict[str, RunReader]:
+    """For each image a reader of its shard alone: it finds the image's rows at once."""
     wanted = pc.field("id").isin(pa.array(list(ids), pa.string()))
-    found = reader.images.to_table(columns=["__filename"], filter=wanted)["__filename"]
-    return _part(reader, [_stem(file) for file in pc.unique(found).to_pylist()])
+    found = reader.images.to_table(columns=["id", "__filename"], filter=wanted)
+    files = zip(found["id"].to_pylist(), found["__filename"].to_pylist(), strict=True)
+    return {id_: _part(reader, [_stem(file)]) for id_, file in files}
 
 
 def _part(reader: RunReader, names: Sequence[str]) -> RunReader:

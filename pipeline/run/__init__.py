@@ -9,13 +9,11 @@ from pipeline.doors import lazy
 
 if TYPE_CHECKING:
     from pipeline.run.batches import chunks
-    from pipeline.run.cluster import Submission
-    from pipeline.run.device import c_compiler
     from pipeline.run.driver import prepared, run
-    from pipeline.run.estimate import Host, estimate_cost
+    from pipeline.run.estimate import estimate_cost
     from pipeline.run.plan import Plan, Request
-    from pipeline.run.spec import WorkerSpec
     from pipeline.run.status import Status
+    from pipeline.run.submission import Submission
     from pipeline.run.tally import Progress, Summary
     from pipeline.run.turns import Turn
     from pipeline.run.worker import ShardWorker

@@ -1,13 +1,13 @@
-"""The device of a worker: its settings, and the compiler that it needs."""
+"""The device of a worker: its settings, and images on their way there."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import shutil
 import sys
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 MALLOPT = {"M_TRIM_THRESHOLD": -1, "M_MMAP_THRESHOLD": -3}  # of glibc's malloc.h
 KEPT_BYTES = 2**30  # freed memory up to this is used again, not given back
@@ -42,6 +42,9 @@ def _keep_memory() -> None:
                 libc.mallopt(option, KEPT_BYTES)
 
 
-def c_compiler() -> str | None:
-    """The C compiler that Triton would take, by its own rules; None where it finds none."""
-    return os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+def upload(pixels: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Images (C, H, W) as one tensor (B, C, H, W) on the device, without waiting for a GPU."""
+    image_BCHW = torch.stack(list(pixels))
+    if device.type == "cuda":
+        return image_BCHW.pin_memory().to(device, non_blocking=True)
+    return image_BCHW.to(device)

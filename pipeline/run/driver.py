@@ -6,20 +6,20 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 from pipeline.classifiers import check_weights
-from pipeline.errors import BrokenWorker, RequestError, RunError
+from pipeline.errors import RequestError
 from pipeline.job import Job
-from pipeline.run.plan import Plan, Request, where
-from pipeline.run.tally import Progress, Summary, Tally, too_many_failed
+from pipeline.run.plan import Request, where
+from pipeline.run.tally import Progress, Summary, Tally
 from pipeline.run.worker import ShardWorker
-from pipeline.run.workers import Workers, run_here
-from pipeline.store import Committed, RunFolder, RunLock, Store
-from pipeline.tables import RunTables, Shard, ShardResult, cut
+from pipeline.run.workers import Ready, Workers, run_here
+from pipeline.store import RunLock
+from pipeline.tables import Shard, ShardResult
 
 
 @contextmanager
@@ -33,12 +33,12 @@ def prepared(job: Job) -> Iterator[Request]:
     device, workers = where(job)
     if job.weights is not None:
         check_weights(job.weights)
-    if workers == 0:
+    if workers == 0 or job.address is not None:
         yield Request(job)
         return
     with ThreadPoolExecutor(1) as pool:
         request = pool.submit(Request, job)  # not Ray: its processes end with their thread
-        with _scheduler().ray_for(workers, device, job.address):
+        with _scheduler().ray_for(workers, device, None):
             yield request.result()
 
 
@@ -56,80 +56,51 @@ def run(
     if folder is None or request.store is None:
         raise _nowhere()
     with RunLock(request.store) as lock:
-        folder.open(request.fingerprint, lock, overwrite=job.overwrite)
+        folder.open(request.fingerprint, overwrite=job.overwrite)
+        folder.sweep()
         committed = request.committed()
         plan = request.plan(committed)
-        _begin(folder, request.store, committed)
         about = {"started": time.time(), "manifest": request.manifest.uri, "job": job.resolved()}
         number = folder.write_plan({**dataclasses.asdict(plan), **about})
         salt = number if job.retry_failed else ""
-        workers = workers or _workers(request, plan)
+        workers = workers or _workers(request)
         tally = Tally(plan, max(1, workers.count))
         report(tally.progress())
         state = "stopped"
         try:
             if plan.pending:
                 shards = request.shards(plan, committed, salt)
-                for result in _results(shards, workers, job.address, tally):
+                for result in _results(shards, workers, job.address, tally.begin):
                     if result is not None:
-                        folder.commit(result.tables, result.commit)
+                        lock.check()
+                        folder.commit(result.commit.shard, result.tables, result.commit)
                         tally.add(result)
                     report(tally.progress())
-                    if too_many_failed(job.max_failures, tally):
-                        raise RunError(_most_frequent(request.store.uri, tally))
-                folder.check_lock()
             state = "finished"
         except KeyboardInterrupt:
             state = "interrupted"
             raise
-        except BrokenWorker as error:  # the one in this process, which nothing can replace
-            remedy = "with --no-compile the same command goes on" if error.change else "start again"
-            raise RunError(f"the worker in this process is broken: {error}; {remedy}") from error
         finally:
             summary = tally.summary(state)
-            # what has stopped the run must not be hidden by a summary that cannot be written either
-            with nullcontext() if state == "finished" else suppress(RequestError, RunError):
-                folder.write_summary(dataclasses.asdict(summary))
+            folder.write_summary(dataclasses.asdict(summary))
     return summary
-
-
-def _begin(folder: RunFolder, store: Store, committed: Committed) -> None:
-    """Build upon what is committed and is to stay; commits that lose images are written anew."""
-    folder.begin(committed.names)
-    for commit in committed.cut:
-        gone = set(commit.explained) - committed.explained.keys()
-        folder.commit(*cut(store, commit, gone))
-    assert committed.contents is not None
-    folder.sweep(committed.contents)
-
-
-def _most_frequent(uri: str, tally: Tally) -> str:
-    (stage, reason), count = RunTables(uri).failure_reasons()[0]
-    return (
-        f"{tally.in_a_row} images in a row have failed, {tally.explained} were explained; most "
-        f"often ({count} times) {stage}: {reason}; see {uri}/failures; --retry-failed tries "
-        "them again, --max-failures allows more"
-    )
 
 
 def _nowhere() -> RequestError:
     return RequestError("nowhere to write: give --out FOLDER or URL, or `out:` in the job file")
 
 
-def _workers(request: Request, plan: Plan) -> Workers:
-    make = partial(ShardWorker, request.worker_spec(plan.shard_size))
-    timeout = request.job.timeout
-    return Workers(make=make, count=request.workers, device=request.device, timeout=timeout)
+def _workers(request: Request) -> Workers:
+    make = partial(ShardWorker, request.worker_spec())
+    return Workers(make=make, count=request.workers, device=request.device)
 
 
 def _results(
-    shards: Iterator[Shard], workers: Workers, address: str | None, tally: Tally
+    shards: Iterator[Shard], workers: Workers, address: str | None, ready: Ready
 ) -> Iterator[ShardResult | None]:
     if workers.count == 0:
-        return run_here(shards, workers, tally.begin)
-    run_on_ray = _scheduler().run_on_ray
-    found: Iterator[ShardResult | None]
-    found = run_on_ray(shards, workers, address, tally.begin, tally.note)
+        return run_here(shards, workers, ready)
+    found: Iterator[ShardResult | None] = _scheduler().run_on_ray(shards, workers, address, ready)
     return found
 
 

@@ -16,14 +16,13 @@ import torch
 from inr_core import METHODS
 from pipeline.classifiers import PRECISION, Classifier, Precision, load_classifier, one_thread
 from pipeline.errors import ImageError, RequestError
-from pipeline.images import MAX_IMAGE_BYTES, read_image
+from pipeline.images import read_image
 from pipeline.job import Job
 from pipeline.manifest import ImageRef, Manifest, coerce, reconcile
 from pipeline.run.batches import chunks
-from pipeline.run.changes import changed_files, changed_rows, refuse_changes
 from pipeline.run.spec import WorkerSpec
 from pipeline.store import Committed, RunFolder, Store
-from pipeline.tables import SCHEMA_VERSION, RunTables, Shard, check_version
+from pipeline.tables import SCHEMA_VERSION, Shard
 
 LARGEST_SHARD = {"cpu": 16, "cuda": 256}  # images: minutes of work, lost when a worker dies
 SHARDS_PER_WORKER = 4  # at least, while there are images enough: so that no worker idles at the end
@@ -77,40 +76,24 @@ class Request:
             classes=self.classifier.classes,
         )
         found = self.manifest.check()
-        self.found, self.images = found, found.images
+        self.images, self.ids = found.images, found.ids
         stored = None
         if self.folder is not None and not job.overwrite:
             stored = self.folder.fingerprint()
-            if stored is not None:
-                check_version(job.out or "", stored)
         self.columns = reconcile(found.extra_types, stored)
         self.fingerprint = fingerprint(job, self.classifier, self.columns, self.precision)
         if self.folder is not None and stored is not None:
             self.folder.check(self.fingerprint)
 
     def committed(self) -> Committed:
-        """What the output holds already and is to stay.
-
-        RequestError names rows that have changed since, if the job does not decide about them.
-        """
-        if self.folder is None:
+        """What the output holds already."""
+        if self.folder is None or self.job.overwrite:
             return Committed()
-        if self.job.overwrite:
-            return Committed(contents=self.folder.contents())
-        committed = Committed.of(self.folder)
-        if self.job.changed == "keep":
-            return committed
-        changed = changed_rows(self.found, committed, self.job.retry_failed)
-        if self.job.changed == "explain":
-            return committed.without(changed | self._changed_files(committed))
-        if changed:
-            refuse_changes(self.manifest.uri, str(self.job.out), self.manifest, changed)
-        return committed
+        return Committed.of(self.folder)
 
     def plan(self, committed: Committed) -> Plan:
         """Counts what is pending, without reading the manifest again."""
-        ids = self.found.ids
-        done, failed = ids.count(committed.explained), ids.count(committed.failed)
+        done, failed = self.ids.count(committed.explained), self.ids.count(committed.failed)
         pending = self.images - done - (0 if self.job.retry_failed else failed)
         size = self._shard_size(pending)
         return Plan(
@@ -136,8 +119,8 @@ class Request:
             coerced = [dataclasses.replace(r, extra=coerce(r.extra, self.columns)) for r in refs]
             yield Shard(tuple(coerced), salt)
 
-    def worker_spec(self, shard: int = 0) -> WorkerSpec:
-        """What the workers need to know; `shard` images come at once, at the most."""
+    def worker_spec(self) -> WorkerSpec:
+        """What the workers need to know."""
         job = self.job
         return WorkerSpec(
             model=job.model,
@@ -154,21 +137,7 @@ class Request:
             compile=COMPILE[self.device] if job.compile is None else job.compile,
             max_memory=job.max_memory,
             baseline=job.baseline,
-            shard=shard,
-            workers=max(1, self.workers),
-            max_image_bytes=job.max_image_bytes or MAX_IMAGE_BYTES,
         )
-
-    def _changed_files(self, committed: Committed) -> set[str]:
-        """Explained images of the manifest whose files are others now."""
-        if not committed.explained:
-            return set()
-        columns = ["id", "bytes", "digest"]
-        table = RunTables(str(self.job.out)).images.to_table(columns=columns).to_pydict()
-        known = dict(
-            zip(table["id"], zip(table["bytes"], table["digest"], strict=True), strict=True)
-        )
-        return changed_files(self.manifest, known.get, committed.since)
 
     def _shard_size(self, pending: int) -> int:
         if self.job.shard_size is not None:
@@ -229,12 +198,8 @@ def where(job: Job) -> tuple[str, int]:
 
 
 def _where(job: Job) -> tuple[str, int]:
-    here = job.gpus == 1 and job.workers == 0  # one GPU, in this process
-    if job.gpus and job.workers is not None and not here:
-        raise RequestError(
-            f"--gpus {job.gpus} and --workers {job.workers}: give one of the two, or --gpus 1 "
-            "--workers 0 for a GPU in this process"
-        )
+    if job.gpus and job.workers is not None:
+        raise RequestError(f"--gpus {job.gpus} and --workers {job.workers}: give one of the two")
     visible = torch.cuda.device_count()
     if job.gpus:
         if job.address is None and job.gpus > visible:
@@ -242,7 +207,7 @@ def _where(job: Job) -> tuple[str, int]:
                 f"--gpus {job.gpus}: this machine has {visible}; use --workers N for CPUs, or "
                 "--address for a cluster"
             )
-        return "cuda", 0 if here else job.gpus
+        return "cuda", job.gpus
     if job.workers is not None:
         return "cpu", job.workers
     if visible and job.gpus is None:

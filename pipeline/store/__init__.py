@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 from pipeline.doors import lazy
 
 if TYPE_CHECKING:
-    from pipeline.store.commits import TABLES, Commit, hash_of, shard_name
+    from pipeline.store.commits import TABLES, Commit, shard_name
     from pipeline.store.committed import Committed
-    from pipeline.store.contents import Contents
     from pipeline.store.folder import RunFolder
     from pipeline.store.lock import RunLock
     from pipeline.store.process import age, private_memory

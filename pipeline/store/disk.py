@@ -52,14 +52,9 @@ class Disk:
         with open(self._path(name), "rb") as file:
             return file.read()
 
-    def files(self, folder: str) -> dict[str, int]:
-        found = {}
+    def files(self, folder: str) -> list[str]:
         with os.scandir(self._path(folder)) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # gone since listed
-                    if entry.is_file():
-                        found[entry.name] = entry.stat().st_size
-        return found
+            return [entry.name for entry in entries if entry.is_file()]
 
     def remove(self, name: str) -> None:
         os.unlink(self._path(name))

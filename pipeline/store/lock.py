@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from pipeline.errors import RequestError, RunError
-from pipeline.store.leases import LEASES, number_of
 from pipeline.store.process import birth, is_running, place
 from pipeline.store.store import Store
 
@@ -89,11 +88,6 @@ class RunLock:
             if self._is_ours() and self._record is not None:
                 self._store.put(self._name, _encode(replace(self._record, released=True)))
 
-    @property
-    def number(self) -> int:
-        """Its number: greater than that of any earlier driver's lock."""
-        return number_of(self._name)
-
     def check(self) -> None:
         """Raises RunError if another driver has taken the lock over; call before each commit."""
         if not self._is_ours():
@@ -122,15 +116,14 @@ class RunLock:
         """Number for a new lock; RequestError if the newest lock belongs to a live driver."""
         newest = _newest(self._store)
         if newest is None:
-            # Above the leases, in case that the locks were deleted.
-            return 1 + max(map(number_of, self._store.list(LEASES)), default=0)
+            return 1
         name, record = newest
         if not record.released and self._is_alive(name, record):
             raise RequestError(
                 f"{self._store.uri}: another run is writing here: {_who(record)}; wait for it, "
                 "stop it, or name another output"
             )
-        return number_of(name) + 1
+        return _number(name) + 1
 
     def _is_alive(self, name: str, record: _Record) -> bool:
         if record.place == place():
@@ -163,7 +156,7 @@ class RunLock:
         if not self._is_ours():  # we were slow, and others have come and gone meanwhile
             self._store.delete([self._name])
             return False
-        self._store.delete([name for name in _names(self._store) if number_of(name) < number])
+        self._store.delete([name for name in _names(self._store) if _number(name) < number])
         return True
 
     def _is_ours(self) -> bool:
@@ -180,7 +173,12 @@ class RunLock:
 
 def _names(store: Store) -> list[str]:
     """Names of the lock files, the newest last."""
-    return sorted(store.list(FOLDER), key=number_of)
+    return sorted(store.list(FOLDER), key=_number)
+
+
+def _number(name: str) -> int:
+    stem = name.removeprefix(f"{FOLDER}/").removesuffix(".json")
+    return int(stem) if stem.isdecimal() else 0
 
 
 def _newest(store: Store) -> tuple[str, _Record] | None:

@@ -58,17 +58,13 @@ class Store:
 
     def list(self, folder: str) -> list[str]:
         """Sorted names of the files directly in `folder`, hidden ones left out; [] if none."""
-        return list(self.sizes(folder))
-
-    def sizes(self, folder: str) -> dict[str, int]:
-        """Like `list`, each with its size in bytes."""
         try:
             with self._explained(f"listing {folder or 'it'}"):
                 files = self._backend.files(folder)
         except FileNotFoundError:
-            return {}
+            return []
         prefix = f"{folder}/" if folder else ""
-        return {prefix + f: files[f] for f in sorted(files) if not f.startswith(".")}
+        return sorted(prefix + file for file in files if not file.startswith("."))
 
     def delete(self, names: Sequence[str]) -> None:
         """Deletes files; missing ones are ignored."""
@@ -114,6 +110,6 @@ class _Backend(Protocol):
     def write(self, name: str, data: bytes) -> None: ...
     def create(self, name: str, data: bytes) -> None: ...
     def read(self, name: str) -> bytes: ...
-    def files(self, folder: str) -> dict[str, int]: ...
+    def files(self, folder: str) -> list[str]: ...
     def remove(self, name: str) -> None: ...
     def has(self, name: str) -> bool: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +9,17 @@ from fsspec.core import url_to_fs
 
 from pipeline.errors import RequestError
 from pipeline.store import RunFolder, Store
-from pipeline.tables.schemas import check_version, schemas
+from pipeline.tables.schemas import schemas
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 
 class RunTables:
-    """A run's committed tables; they are what was committed when one is first read.
+    """A run's committed tables; a table is what was committed when it is first read.
 
     fingerprint  what the run was started with
-    Raises RequestError if there is no run at `uri`, or one of another schema version.
+    Raises RequestError if there is no run at `uri`.
     """
 
     def __init__(self, uri: str) -> None:
@@ -32,9 +31,7 @@ class RunTables:
                 f"{self.store.uri}: no run here (_run/fingerprint.json is missing); expected the "
                 "--out of an xaipipe run"
             )
-        check_version(self.store.uri, fingerprint)
         self.fingerprint = fingerprint
-        self._names: dict[str, list[str]] | None = None
         self._datasets: dict[str, ds.Dataset] = {}
 
     @property
@@ -57,11 +54,6 @@ class RunTables:
         """One row per failed attempt."""
         return self._dataset("failures")
 
-    @property
-    def reviews(self) -> ds.Dataset:
-        """One row per region or pattern that people have judged: the last verdict on it."""
-        return self._dataset("reviews")
-
     def rows(self, table: str, id_: str) -> list[dict[str, Any]]:
         """Rows of one image in a table, ordered by restart, round and area where it has them."""
         import pyarrow.compute as pc
@@ -72,31 +64,17 @@ class RunTables:
         return sorted(rows, key=lambda row: [row[k] for k in keys])
 
     def ids(self, count: int) -> list[str]:
-        """The first few ids of the images table.
-
-        A file at a time and in this thread: Arrow's `head` reads ahead in threads, and one that is
-        at a request, or lets go of its buffer, when Python ends makes the process abort.
-        """
-        import pyarrow.parquet as pq
-
-        found: list[str] = []
-        for name in self.folder.table_files()["images"]:
-            if len(found) < count:
-                file = pq.ParquetFile(io.BytesIO(self.store.get(name)), pre_buffer=False)
-                found += file.read(columns=["id"], use_threads=False)["id"].to_pylist()
-        return found[:count]
+        """The first few ids of the images table."""
+        found: list[str] = self.images.head(count, columns=["id"])["id"].to_pylist()
+        return found
 
     def image(self, id_: str) -> dict[str, Any]:
         """The row of one image; RequestError naming some ids if there is none."""
-        return self.images_of(id_)[0]
-
-    def images_of(self, id_: str) -> list[dict[str, Any]]:
-        """The rows of one image, one for each class explained; RequestError if there is none."""
         rows = self.rows("images", id_)
         if not rows:
             some = ", ".join(self.ids(3)) or "none yet"
             raise RequestError(f"{id_}: no such id in {self.store.uri}/images (it has: {some} ...)")
-        return rows
+        return rows[0]
 
     def failure_reasons(self) -> list[tuple[tuple[str, str], int]]:
         """((stage, reason), images) of what failed and was not explained later, most first."""
@@ -104,11 +82,6 @@ class RunTables:
         table = self.failures.to_table(columns=["id", "stage", "reason"]).to_pylist()
         last = {row["id"]: (row["stage"], row["reason"]) for row in table}
         return Counter(why for id_, why in last.items() if id_ not in explained).most_common()
-
-    def derived(self, table: str) -> ds.Dataset | None:
-        """A table that another command has made of the run, such as `regions`; None if none has."""
-        names = [name for name in self.store.list(table) if name.endswith(".parquet")]
-        return self._read(names) if names else None
 
     def _dataset(self, table: str) -> ds.Dataset:
         if table not in self._datasets:
@@ -118,18 +91,9 @@ class RunTables:
     def _open(self, table: str) -> ds.Dataset:
         import pyarrow.dataset as ds  # imports pandas where it is installed; not for `xaipipe run`
 
-        if table == "reviews":
-            from pipeline.tables.reviews import read_reviews
-
-            return ds.dataset(read_reviews(self.store))
-        if self._names is None:
-            self._names = self.folder.table_files()
-        names = self._names[table]
-        return self._read(names) if names else ds.dataset(schemas({})[table].empty_table())
-
-    def _read(self, names: list[str]) -> ds.Dataset:
-        import pyarrow.dataset as ds
-
+        names = self.folder.table_files(table)
+        if not names:
+            return ds.dataset(schemas({})[table].empty_table())
         filesystem, root = None, self.store.uri
         if "://" in root:
             filesystem, root = url_to_fs(root)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from pipeline.manifest import ImageRef
-from pipeline.store import TABLES, Commit, hash_of, shard_name
+from pipeline.store import TABLES, Commit, shard_name
 from pipeline.tables.records import Row
 from pipeline.tables.schemas import encode, schemas
 
@@ -31,14 +31,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """Encoded tables of one shard and the marker that commits them.
-
-    notes  what its worker has to say since its last shard
-    """
+    """Encoded tables of one shard and the marker that commits them."""
 
     tables: dict[str, bytes]
     commit: Commit
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -67,7 +63,5 @@ def shard_result(
         seconds=seconds,
         finished=time.time(),
         worker=worker,
-        hashes={name: hash_of(data) for name, data in tables.items()},
-        stands={ref.id: ref.stands for ref in shard.refs if ref.stands},
     )
     return ShardResult(tables, commit)

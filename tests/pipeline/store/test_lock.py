@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RequestError, RunError
+from pipeline.store import Commit, RunFolder
 from pipeline.store import lock as lock_module
 from pipeline.store.lock import RunLock
 from pipeline.store.store import Store
@@ -212,22 +213,30 @@ def test_a_cut_off_lock_is_taken_over(disk: Store, monkeypatch: pytest.MonkeyPat
         lock.check()
 
 
-def test_a_lost_lock_stays_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_after_the_lock_was_lost_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(store)
+    commit = Commit(
+        shard="s-1",
+        explained=("a",),
+        failed=(),
+        rows={},
+        bytes={},
+        seconds=0,
+        finished=0,
+        worker="",
+    )
     with RunLock(store, heartbeat_s=HEARTBEAT_S) as lost:
         monkeypatch.setattr(lock_module, "is_running", lambda pid, born: False)
         with RunLock(store) as taken:
-            assert taken.number == lost.number + 1
             with pytest.raises(RunError, match="taken over by process"):
                 lost.check()
+                folder.commit("s-1", {"images": b"1"}, commit)
             time.sleep(3 * HEARTBEAT_S)  # late heartbeats of the first driver change nothing
             taken.check()
     assert RunLock.holder(store) is None
-
-
-def test_numbers_go_on_above_the_leases_where_the_locks_were_deleted(store: Store) -> None:
-    store.put("_run/leases/000007.json", b"{}")
-    with RunLock(store) as lock:
-        assert lock.number == 8
+    assert list(folder.commits()) == [] and store.list("images") == []
 
 
 def test_a_deleted_lock_is_lost(disk: Store) -> None:
