@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.status import Status
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 import pipeline
 import pipeline.benchmark
 import pipeline.store
-from jobs.console import Console, plain
 from jobs.options import takes_job
 from jobs.target import check_target
-from pipeline.paths import all_redacted
 
 RATES = {  # sample -> what it is, and its unit
     "bare_passes_per_s": ("bare classifier", "passes/s"),
@@ -64,18 +61,10 @@ def benchmark(
     loading = pipeline.store.age()
     console = Console()
     check_target("--json", to)
-    kept: list[pipeline.benchmark.Benchmark] = []
-    about = {"model": job.model, "method": job.method, "against": against}
-
-    def keep(found: "pipeline.benchmark.Benchmark") -> None:
-        kept[:] = [found]
-        if to is not None:
-            to.write_text(json.dumps(all_redacted(about | found.results()), indent=1) + "\n")
-
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder, console.status("") as status:
-        report = partial(_update, status) if console.is_terminal else console.print
+        report = status.update if console.is_terminal else partial(console.print, highlight=False)
         try:
-            pipeline.benchmark.benchmark(
+            found = pipeline.benchmark.benchmark(
                 job,
                 Path(folder),
                 images=images,
@@ -83,19 +72,14 @@ def benchmark(
                 against=against,
                 loading=loading,
                 report=report,
-                keep=keep,
             )
         except KeyboardInterrupt:
-            until = "until then, this was measured" if kept else "nothing was measured"
-            console.print(f"interrupted: {until}")
+            console.print("interrupted: nothing was measured to the end")
             raise typer.Exit(130) from None
-        finally:  # also after an error: what was measured stays
-            for found in kept:
-                show(job, found, against, console)
-
-
-def _update(status: Status, text: str) -> None:
-    status.update(Text(plain(text)))
+    show(job, found, against, console)
+    if to is not None:
+        about = {"model": job.model, "method": job.method, "against": against}
+        to.write_text(json.dumps(about | found.results(), indent=1) + "\n")
 
 
 def show(
@@ -110,6 +94,7 @@ def show(
         f"{job.model} · {job.method} · {found.device} {found.precision} · "
         f"workers {counts['workers']:g} · images {counts['images']:g} · "
         f"batch {counts['batch']:g}\nmedian (lowest .. highest) of {counts['repeats']:g} repeats",
+        highlight=False,
     )
     table = _table()
     for name, (what, unit) in RATES.items():
@@ -121,14 +106,11 @@ def show(
     planned = f"(planned {short(counts['nominal_passes_per_image'])})"
     table.add_row("passes per image", short(counts["passes_per_image"]), "", planned)
     table.add_row("  forward only, for scores", short(counts["forward_only_per_image"]))
-    table.add_row("places with a network in them", f"{counts['occupancy']:.1%}")
     whose = "(tensors on the GPU)" if found.device == "cuda" else "(resident)"
     table.add_row("peak memory of the loop", short(counts["peak_memory_bytes"] / 1e6), "MB", whose)
-    console.print(table)
+    console.print(table, highlight=False)
     if found.step:
-        console.print(_steps(found.step))
-    for note in found.notes:
-        console.print(f"note: {note}")
+        console.print(_steps(found.step), highlight=False)
 
 
 def _steps(step: dict[str, float]) -> Table:

@@ -1,12 +1,11 @@
 """The schedule of an optimisation: steps, rates, temperatures, and the areas of every step.
 
-Shapes: R rounds, S steps, A areas a step.
+Shapes: S steps, A areas a step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,39 +74,33 @@ class Schedule:
     values, but the rate 0.
 
     config         of which this is the schedule
-    ends           lowest and highest area of each round
-    area_RSA       areas of the masks, between the two ends
+    area_SA        areas of the masks, between the two ends
     rate_S         learning rates
     temperature_S  of the sigmoid, from the first step's to that of the final masks
     """
 
     config: OptimiseConfig
-    ends: tuple[tuple[float, float], ...]
-    area_RSA: Tensor
+    ends: tuple[float, float]
+    area_SA: Tensor
     rate_S: Tensor
     temperature_S: Tensor
 
     @classmethod
     def of(
-        cls,
-        config: OptimiseConfig,
-        ends: Sequence[tuple[float, float]],
-        temperature: float,
-        like: Tensor,
+        cls, config: OptimiseConfig, ends: tuple[float, float], temperature: float, like: Tensor
     ) -> Schedule:
         """The schedule of a configuration on the device and in the precision of `like`.
 
-        ends         lowest and highest area of each round
+        ends         lowest and highest area
         temperature  of the final masks
         """
         steps = range(config.steps)
-        areas = [area_sequence(config.steps, config.areas_per_step, *pair) for pair in ends]
-        area_RSA = torch.stack([torch.cat((area_SA, area_SA[-1:])) for area_SA in areas])
+        area_SA = area_sequence(config.steps, config.areas_per_step, *ends)
         temperatures = [config.temperature(step, temperature) for step in steps]
         return cls(
             config=config,
-            ends=tuple(ends),
-            area_RSA=area_RSA.to(like),
+            ends=ends,
+            area_SA=torch.cat((area_SA, area_SA[-1:])).to(like),
             rate_S=like.new_tensor([*map(config.rate, steps), 0.0]),
             temperature_S=like.new_tensor([*temperatures, temperatures[-1]]),
         )

@@ -59,8 +59,7 @@ class Loop:
     def calls(self, batch: Batch) -> Calls:
         """What the classifier is asked for a batch; not as fast, as each step has to be seen."""
         self.counter.take()
-        own = self.worker.microbatch
-        self(batch, MicroBatch(own.images, record=False, dtype=own.dtype))
+        self(batch, MicroBatch(self.worker.microbatch.images, record=False))
         return self.counter.take()
 
 

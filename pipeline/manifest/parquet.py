@@ -32,10 +32,9 @@ def _parquet_rows(uri: str, parquet: pq.ParquetFile) -> NumberedRows:
         names = batch.schema.names
         try:
             columns = [column.to_pylist() for column in batch.columns]
-        except (ValueError, OverflowError) as error:  # dates that Python does not have
+        except ValueError as error:  # nanoseconds where pandas is not installed
             raise RequestError(
-                f"{uri}: a column cannot be read as Python values: {error} (a date outside the "
-                "years 1 to 9999, or nanoseconds without pandas); store it as text, or leave it out"
+                f"{uri}: a column cannot be read as Python values: {error}"
             ) from None
         for row in zip(*columns, strict=True):
             number += 1

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import RunError
-from pipeline.paths import all_redacted
 from pipeline.store.store import Store
 
 
 def encode(content: Mapping[str, Any]) -> bytes:
-    """The object without the secrets of URLs in it."""
-    return json.dumps(all_redacted(content), sort_keys=True).encode()
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def decode(store: Store, name: str, data: bytes) -> dict[str, Any]:

@@ -33,15 +33,6 @@ def test_put_new_never_replaces(store: Store) -> None:
     assert store.get("_run/a.json") == b"third"
 
 
-def test_put_new_may_be_repeated(store: Store) -> None:
-    """By a client whose answer was lost: what lies there is its own."""
-    for _ in range(2):
-        store.put_new("_run/a.json", b"mine")
-    with pytest.raises(FileExistsError):
-        store.put_new("_run/a.json", b"another's")
-    assert store.get("_run/a.json") == b"mine"
-
-
 def test_missing_files(store: Store) -> None:
     store.put("a", b"1")
     for name in ("b", "folder/b"):
