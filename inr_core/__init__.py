@@ -1,7 +1,7 @@
 """INR masks: pure tensor code. Tensors and configs in, tensors out; randomness is an argument."""
 
 from inr_core.config import InrConfig
-from inr_core.device import MicroBatch, replayed
+from inr_core.device import CaptureFailed, MicroBatch, fallbacks, is_out_of_memory, replayed
 from inr_core.explain import explain
 from inr_core.explanation import Explanation
 from inr_core.game import (

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 import pipeline
 import pipeline.benchmark
 import pipeline.store
+from jobs.console import Console, plain
 from jobs.options import takes_job
 from jobs.target import check_target
+from pipeline.paths import all_redacted
 
 RATES = {  # sample -> what it is, and its unit
     "bare_passes_per_s": ("bare classifier", "passes/s"),
@@ -61,10 +64,18 @@ def benchmark(
     loading = pipeline.store.age()
     console = Console()
     check_target("--json", to)
+    kept: list[pipeline.benchmark.Benchmark] = []
+    about = {"model": job.model, "method": job.method, "against": against}
+
+    def keep(found: "pipeline.benchmark.Benchmark") -> None:
+        kept[:] = [found]
+        if to is not None:
+            to.write_text(json.dumps(all_redacted(about | found.results()), indent=1) + "\n")
+
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder, console.status("") as status:
-        report = status.update if console.is_terminal else partial(console.print, highlight=False)
+        report = partial(_update, status) if console.is_terminal else console.print
         try:
-            found = pipeline.benchmark.benchmark(
+            pipeline.benchmark.benchmark(
                 job,
                 Path(folder),
                 images=images,
@@ -72,14 +83,19 @@ def benchmark(
                 against=against,
                 loading=loading,
                 report=report,
+                keep=keep,
             )
         except KeyboardInterrupt:
-            console.print("interrupted: nothing was measured to the end")
+            until = "until then, this was measured" if kept else "nothing was measured"
+            console.print(f"interrupted: {until}")
             raise typer.Exit(130) from None
-    show(job, found, against, console)
-    if to is not None:
-        about = {"model": job.model, "method": job.method, "against": against}
-        to.write_text(json.dumps(about | found.results(), indent=1) + "\n")
+        finally:  # also after an error: what was measured stays
+            for found in kept:
+                show(job, found, against, console)
+
+
+def _update(status: Status, text: str) -> None:
+    status.update(Text(plain(text)))
 
 
 def show(
@@ -94,7 +110,6 @@ def show(
         f"{job.model} · {job.method} · {found.device} {found.precision} · "
         f"workers {counts['workers']:g} · images {counts['images']:g} · "
         f"batch {counts['batch']:g}\nmedian (lowest .. highest) of {counts['repeats']:g} repeats",
-        highlight=False,
     )
     table = _table()
     for name, (what, unit) in RATES.items():
@@ -106,11 +121,14 @@ def show(
     planned = f"(planned {short(counts['nominal_passes_per_image'])})"
     table.add_row("passes per image", short(counts["passes_per_image"]), "", planned)
     table.add_row("  forward only, for scores", short(counts["forward_only_per_image"]))
+    table.add_row("places with a network in them", f"{counts['occupancy']:.1%}")
     whose = "(tensors on the GPU)" if found.device == "cuda" else "(resident)"
     table.add_row("peak memory of the loop", short(counts["peak_memory_bytes"] / 1e6), "MB", whose)
-    console.print(table, highlight=False)
+    console.print(table)
     if found.step:
-        console.print(_steps(found.step), highlight=False)
+        console.print(_steps(found.step))
+    for note in found.notes:
+        console.print(f"note: {note}")
 
 
 def _steps(step: dict[str, float]) -> Table:

@@ -1,103 +1,110 @@
-"""The command line: commands, exit codes, and errors without tracebacks.
+"""Where `xaipipe` begins and ends: signals, streams, exit codes, errors without tracebacks.
 
-Exit codes: 0 everything explained; 2 the request is wrong (nothing was started); 3 finished, some
-images failed; 1 stopped by an error; 130 interrupted (the same command resumes).
+Imports nothing slow, so that signals are caught from the first moment.
+
+Exit codes: 0 everything explained; 2 the request is wrong (nothing was started); 3 finished, but
+failures stand; 1 stopped by an error; 130 interrupted (the same command resumes).
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Any
 
-import typer
-from rich.console import Console
+from jobs.streams import protect, why_lost
 
-from jobs.benchmark import benchmark
-from jobs.compare import compare
-from jobs.demo import demo
-from jobs.evaluate import evaluate
-from jobs.manifest import manifest
-from jobs.models import models
-from jobs.plan import plan
-from jobs.report import report
-from jobs.run import run
-from jobs.show import show
-from jobs.simulate import simulate
-from jobs.status import status
-from jobs.submit import submit
-from pipeline import RequestError, RunError
-
-app = typer.Typer(
-    name="xaipipe",
-    help="Explain what an image classifier looks at, for a whole dataset: masks into Parquet.",
-    epilog="First steps: `xaipipe demo`, then `xaipipe run photos/ --model torchvision:resnet50 "
-    "--out out`.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN_S = 0.05  # until an interrupt that Python could not raise is raised again
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import version
+class Interrupts:
+    """Signals that end a run like Ctrl-C: what was committed stays.
 
-        print(f"xaipipe {version('xaipipe')}")
-        raise typer.Exit()
+    seen  whether there was one
+    """
 
+    def __init__(self) -> None:
+        self.seen = False
 
-@app.callback()
-def xaipipe(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None:
-    """What applies to every command."""
+    def catch(self) -> None:
+        """Until the process ends; what it was told to ignore (nohup) stays ignored."""
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._interrupt)
+        if sys.unraisablehook is sys.__unraisablehook__:  # not where tests have their own
+            signal.signal(signal.SIGALRM, self._interrupt)
+            sys.unraisablehook = self._not_raised
 
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.seen and number in (signal.SIGTERM, signal.SIGHUP):
+            return  # it is ending already; a terminal that closes sends several
+        self.seen = True
+        raise KeyboardInterrupt
 
-for command in (
-    run,
-    plan,
-    submit,
-    status,
-    show,
-    compare,
-    evaluate,
-    report,
-    benchmark,
-    simulate,
-    manifest,
-    demo,
-):
-    app.command()(command)
-app.add_typer(models, name="models")
+    def _not_raised(self, found: Any) -> None:
+        """An interrupt within a callback of Python's own (of imports, say) would be lost."""
+        if issubclass(found.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        else:
+            sys.__unraisablehook__(found)
 
 
 def main() -> None:
     """Entry point of `xaipipe`."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    errors = Console(stderr=True)
+    interrupts = Interrupts()
+    interrupts.catch()
+    sinks = protect()
+    code = _code_of(interrupts)
+    sys.stdout.flush()
+    if (reason := why_lost(sinks)) and code == 0:
+        code = _complain(1, f"what was to be printed could not be written: {reason}")
+    if code == 130 and sinks:
+        os._exit(code)  # without waiting for threads, of which some may wait for a silent server
+    sys.exit(code)
+
+
+def _code_of(interrupts: Interrupts) -> int:
+    """Run the command line; returns the exit code."""
     try:
-        app()
-    except RequestError as error:
-        _complain(errors, error)
-        sys.exit(2)
-    except RunError as error:
-        _complain(errors, error)
-        errors.print("What was committed stays; the same command goes on from there.")
-        sys.exit(1)
+        from jobs.app import run_command
+
+        return run_command()
+    except KeyboardInterrupt:
+        return _interrupted()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as error:
+        return _interrupted() if interrupts.seen else _stopped(error)
 
 
-def _complain(errors: Console, error: Exception) -> None:
-    errors.print("[bold red]error:[/] ", end="")
-    errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+def _interrupted() -> int:
+    print("interrupted", file=sys.stderr)
+    return 130
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A scheduler's SIGTERM ends a run like Ctrl-C: what was committed stays."""
-    raise KeyboardInterrupt
+def _stopped(error: Exception) -> int:
+    from pipeline.errors import RequestError, RunError, describe
+
+    if isinstance(error, RequestError):
+        return _complain(2, str(error))
+    if isinstance(error, RunError):
+        resumes = "What was committed stays; the same command goes on from there."
+        return _complain(1, f"{error}\n{resumes}")
+    from jobs.crash import write_traceback
+    from pipeline.tables import damaged_table
+
+    if found := damaged_table(error):
+        return _complain(1, found)
+    return _complain(
+        1, f"{describe(error)}; this is a mistake of xaipipe's: {write_traceback(error)}"
+    )
+
+
+def _complain(code: int, message: str) -> int:
+    from jobs.console import Console
+
+    Console(stderr=True).complain(message)
+    return code

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import pipeline
+from jobs.analyses import carry_out
+from jobs.console import Console
+from jobs.regions import show_context
+from jobs.report import report
 from jobs.run import conclude, execute
 from jobs.show import save
-from pipeline import results, shapes
+from pipeline import analysis, results, shapes
+from pipeline import regions as regions_room
 
 AREAS = (0.05, 0.1, 0.2)
 SHOWN = 0.1  # the area of the table
@@ -35,6 +39,10 @@ def demo(
     cue) goes with it, and the classifier has learnt to use either. So the truth is known: one
     round of masks should find the object, another one the cue, and where there is no cue a second
     round has nothing to find.
+
+    [bold]Example[/]
+
+      xaipipe demo --images 4 --workers 1
     """
     console = Console()
     manifest = shapes.write_dataset(to / "data", images, seed)
@@ -55,12 +63,18 @@ def demo(
     truths = results.read_truths(manifest)
     findings = [results.find(reader, id_, SHOWN, truth) for id_, truth in truths.items()]
     console.print(table(findings))
-    console.print(conclusion(findings), highlight=False)
+    console.print(conclusion(findings))
     for finding in pick(findings):
         gallery = results.Gallery(reader, finding.id)
         page = save(gallery, list(gallery.pictures()), to / "overlays")[0]
-        console.print(f"overlays of {finding.id} ({finding.name}): {page}", highlight=False)
+        console.print(f"overlays of {finding.id} ({finding.name}): {page}")
+    regions = regions_room.regions_of(reader)
+    terms = analysis.AnalysisTerms(workers=0)
+    carry_out([analysis.Analysis(reader, regions, terms)], console)
+    show_context(reader, console)
     conclude(job, summary, console)
+    console.print("the report of it, one page for a browser:")
+    report(reader.store.uri)
 
 
 def table(findings: list[results.Finding]) -> Table:

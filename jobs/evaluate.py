@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 import pipeline
+from jobs import analyses
+from jobs.console import Console
 from jobs.target import check_target
-from pipeline import RequestError, classifiers, results, tables
+from pipeline import RequestError, analysis, evaluation, results
+from pipeline.paths import redacted
 
 SHOWN = {  # metric -> what a reader should know about it
     "kept": "score with the hard mask kept, the rest blurred; below: first run minus others",
@@ -43,7 +44,6 @@ SHOWN = {  # metric -> what a reader should know about it
 }
 PAIRED = ("kept", "removed", "kept_judge", "removed_judge")  # differences to the first run
 SUMMARY = ("kept", "removed", "kept_judge", "removed_judge", "precision", "pointing", "perimeter")
-Values = dict[tuple[str, float | None], dict[str, dict[str, float]]]  # key -> run -> id -> value
 
 
 def evaluate(
@@ -74,120 +74,131 @@ def evaluate(
     weights: Annotated[
         str | None, typer.Option(help="State dict of the runs' classifier, if it has moved.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N images that all runs explained.")
+    ] = None,
+    gpus: analyses.Gpus = None,
+    workers: analyses.Workers = None,
+    address: analyses.Address = None,
+    timeout: analyses.Timeout = None,
+    root: analyses.Root = None,
+    retry_failed: analyses.RetryFailed = False,
+    overwrite: analyses.Overwrite = False,
 ) -> None:
     """Measure masks from the stored tables: faithfulness, localisation, areas, shape, stability.
 
-    Several runs are compared on the images that all of them explained, with 95 % bootstrap
-    intervals over images. Localisation needs a column `mask` or `bbox` in the manifest.
+    Every run has its metrics in OUT/metrics; the same command again measures only what is new.
+    Several runs are compared on the images that all of them explained for the same class, with
+    95 % bootstrap intervals over images. Localisation needs a column `mask` or `bbox` in the
+    manifest.
+
+    [bold]Example[/] (after `xaipipe demo`)
+
+      xaipipe evaluate xaipipe-demo/out --limit 1 --markdown table.md
     """
     console = Console()
     check_target("--markdown", markdown)
     check_target("--plot", plot)
+    if judge is None and judge_weights is not None:
+        raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
     readers = {name: pipeline.read(u) for name, u in run_names([uri, *(against or [])]).items()}
     repeats = [pipeline.read(u) for u in repeat or []]
-    evaluations = _evaluations(readers, repeats, weights, judge, judge_weights)
-    ids = common_ids([*readers.values(), *repeats])[:limit]
-    rows: list[dict[str, Any]] = []
-    for id_ in track(ids, "measuring", console=console, disable=not console.is_terminal):
-        for evaluation in evaluations:
-            rows.extend(evaluation.rows(id_))
+    _check_repeats(readers, repeats)
+    common, left_out = results.same_class([*readers.values(), *repeats])
+    common = common[:limit]
+    terms = analysis.AnalysisTerms(
+        gpus=gpus,
+        workers=workers,
+        address=address,
+        timeout=timeout,
+        root=root,
+        retry_failed=retry_failed,
+        overwrite=overwrite,
+    )
+    second = None if judge is None else results.Model(judge, judge_weights)
+    works = []
+    for reader in readers.values():
+        again = [other for other in repeats if evaluation.is_repeat(reader, other)]
+        kinds = evaluation.evaluations(reader, weights=weights, judge=second, repeats=again)
+        only = None if limit is None else {id_ for id_, _ in common}
+        works += [analysis.Analysis(reader, kind, terms, only) for kind in kinds]
+    failed = analyses.carry_out(works, console)
+    asked = [table for work in works for table in work.kind.tables]
+    table = results.MetricsTable.of(readers, common, list(dict.fromkeys(asked)))
     target = to or f"{next(iter(readers.values())).store.uri.rsplit('/', 1)[0]}/metrics.parquet"
-    results.write_metrics(target, rows)
-    report(rows, len(ids), console)
+    table.write(target)
+    for line in alignment(readers, len(common), left_out, limit):
+        console.print(line)
+    report(table, console)
     if markdown is not None:
-        markdown.write_text(summary(rows), encoding="utf-8")
+        markdown.write_text(summary(table), encoding="utf-8")
     if plot is not None:
-        results.draw_frontier(results.points_of(rows)).save(plot, "PNG")
-    console.print(f"all values: {target}", highlight=False, soft_wrap=True)
+        results.draw_frontier(results.points_of(table.rows(results.PLOTTED))).save(plot, "PNG")
+    console.print(f"all values: {target}")
+    if failed:
+        raise typer.Exit(3)
 
 
 def run_names(uris: list[str]) -> dict[str, str]:
     """Short names of runs: the last part of their URI, the whole where that is not unique."""
     short = [PurePosixPath(u.rstrip("/")).name for u in uris]
-    return {s if short.count(s) == 1 else u: u for s, u in zip(short, uris, strict=True)}
+    return {redacted(s if short.count(s) == 1 else u): u for s, u in zip(short, uris, strict=True)}
 
 
-def _evaluations(
-    readers: dict[str, pipeline.RunReader],
-    repeats: list[pipeline.RunReader],
-    weights: str | None,
-    judge: str | None,
-    judge_weights: str | None,
-) -> list[results.Evaluation]:
-    if judge is None and judge_weights is not None:
-        raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
+def _check_repeats(
+    readers: dict[str, pipeline.RunReader], repeats: list[pipeline.RunReader]
+) -> None:
     for again in repeats:
-        if not any(tables.is_repeat(reader, again) for reader in readers.values()):
+        if not any(evaluation.is_repeat(reader, again) for reader in readers.values()):
             raise RequestError(
                 f"--repeat {again.store.uri}: differs from every run named here in more than its "
                 "seed, or not even in that"
             )
-    other = classifiers.load_classifier(judge, weights=judge_weights) if judge is not None else None
-    return [
-        results.Evaluation(
-            name,
-            reader,
-            results.classifier_of(reader, weights),
-            other,
-            [again for again in repeats if tables.is_repeat(reader, again)],
-        )
-        for name, reader in readers.items()
-    ]
 
 
-def common_ids(readers: list[pipeline.RunReader]) -> list[str]:
-    """Ids that all runs have explained, sorted; RequestError if there is none."""
-    sets = [set(r.images.to_table(columns=["id"])["id"].to_pylist()) for r in readers]
-    ids = sorted(set.intersection(*sets))
-    if not ids:
-        where = ", ".join(reader.store.uri for reader in readers)
-        raise RequestError(f"no image was explained in all of: {where}")
-    return ids
+def alignment(
+    readers: dict[str, pipeline.RunReader], common: int, left_out: int, limit: int | None
+) -> Iterator[str]:
+    """What is compared, and what of each run is left out."""
+    yield f"{common} images, mean and 95 % interval over images"
+    for name, reader in readers.items() if limit is None else ():
+        if rest := reader.images.count_rows() - common:
+            yield f"left out of {name}: {rest} images not explained in all runs for the same class"
+    if left_out:
+        yield f"{left_out} of the images that all runs have are explained for different classes"
 
 
-def collect(rows: list[dict[str, Any]]) -> Values:
-    """Values by (metric, area), run and image."""
-    values: Values = defaultdict(lambda: defaultdict(dict))
-    for row in rows:
-        values[row["metric"], row["area"]][row["run"]][row["id"]] = row["value"]
-    return values
-
-
-def report(rows: list[dict[str, Any]], images: int, console: Console) -> None:
+def report(table: results.MetricsTable, console: Console) -> None:
     """One table per metric: a line per run, a column per area."""
-    values = collect(rows)
-    runs = list(dict.fromkeys(row["run"] for row in rows))
-    console.print(f"{images} images, mean and 95 % interval over images", highlight=False)
+    runs = table.runs()
     for metric, meaning in SHOWN.items():
-        areas = sorted({a for m, a in values if m == metric}, key=lambda a: a or 0)
-        if not areas:
+        values = table.values(metric)
+        if not values:
             continue
-        table = Table(box=None, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
-        table.add_column(metric, no_wrap=True)
-        for area in areas:
-            table.add_column("" if area is None else f"{area:g}", no_wrap=True)
+        shown = Table(box=None, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
+        shown.add_column(metric, no_wrap=True)
+        for area in values:
+            shown.add_column("" if area is None else f"{area:g}", no_wrap=True)
         for run in runs:
-            cells = [_interval(values[metric, area].get(run, {})) for area in areas]
-            table.add_row(run, *cells)
+            cells = [_interval(of_area.get(run, {})) for of_area in values.values()]
+            shown.add_row(run, *cells)
         if metric in PAIRED:
             for run in runs[1:]:
-                cells = [_difference(values[metric, area], runs[0], run) for area in areas]
-                table.add_row(f"- {run}", *cells, style="dim")
-        console.print(f"\n[bold]{metric}[/]: {meaning}", highlight=False)
-        console.print(table)
+                cells = [_difference(of_area, runs[0], run) for of_area in values.values()]
+                shown.add_row(f"- {run}", *cells, style="dim")
+        console.print(f"\n{metric}: {meaning}", style="bold")
+        console.print(shown)
 
 
-def summary(rows: list[dict[str, Any]]) -> str:
+def summary(table: results.MetricsTable) -> str:
     """Markdown: a row per run, a column per main metric, its mean at every area."""
-    values = collect(rows)
-    metrics = [m for m in SUMMARY if any(key[0] == m for key in values)]
+    values = {metric: table.values(metric) for metric in SUMMARY}
+    metrics = [metric for metric, found in values.items() if found]
     lines = [f"| method | {' | '.join(metrics)} |", "|---" * (len(metrics) + 1) + "|"]
-    for run in dict.fromkeys(row["run"] for row in rows):
+    for run in table.runs():
         cells = []
         for metric in metrics:
-            areas = sorted((a for m, a in values if m == metric), key=lambda a: a or 0)
-            found = [values[metric, a].get(run) for a in areas]
+            found = [of_area.get(run) for of_area in values[metric].values()]
             cells.append(" ".join(_short(results.interval(v).mean) if v else "-" for v in found))
         lines.append(f"| {run} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from enum import Enum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from jobs.console import Console
+from jobs.start import command
 from pipeline import RequestError, datasets
 
 
@@ -105,6 +105,8 @@ def manifest(
 
     [bold]Examples[/]
 
+      xaipipe manifest xaipipe-demo/data/images --to demo.csv
+
       xaipipe manifest photos/ --targets folders
 
       xaipipe manifest imagenet-s data/imagenet-s --subset 50
@@ -158,6 +160,7 @@ def _conclude(source: datasets.Source, counts: datasets.Counts, to: str) -> None
         f"{n} with a {kind}" for n, kind in ((counts.masks, "mask"), (counts.boxes, "box")) if n
     ]
     lines = [f"{to}: {counts.rows} rows, {', '.join(parts)}", *source.notes]
-    lines.append(f"next: xaipipe run {shlex.quote(to)} --model {source.model} --out out")
+    options = f"--model {source.model} --out out"
+    lines.append(f"next: {command('run', to, options=options)}")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line)

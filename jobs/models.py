@@ -6,10 +6,9 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from jobs.console import Console
 from jobs.progress import clock
 from pipeline import ImageError, RequestError, classifiers
 
@@ -19,7 +18,14 @@ IMAGES = 1000  # of the run whose time is told
 
 @models.callback(invoke_without_command=True)
 def kinds(context: typer.Context) -> None:
-    """List the kinds of classifiers that --model takes, and whether their libraries are there."""
+    """List the kinds of classifiers that --model takes, and whether their libraries are there.
+
+    [bold]Examples[/]
+
+      xaipipe models
+
+      xaipipe models check builtin:shapes --image photo.jpg
+    """
     if context.invoked_subcommand is not None:
         return
     table = Table(box=None, pad_edge=False)
@@ -31,10 +37,10 @@ def kinds(context: typer.Context) -> None:
         remedy = f'pip install "xaipipe[{kind.extra}]"' if kind.extra else "pip install"
         state = f"{found}, installed" if found else f"not installed: {remedy}"
         cells = (kind.example, kind.what, f"{kind.library or 'torch'} {state}")
-        table.add_row(*map(Text, cells))
+        table.add_row(*cells)
     console = Console()
-    console.print(table, highlight=False)
-    console.print("look at one: xaipipe models check SPEC --image x.jpg", highlight=False)
+    console.print(table)
+    console.print("look at one: xaipipe models check SPEC --image x.jpg")
 
 
 @models.command()
@@ -73,8 +79,8 @@ def check(
         rows += [("speed", _speed(found, compile)), ("a run", _run(found))]
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in rows:
-        table.add_row(name, Text(value))
-    console.print(table, highlight=False)
+        table.add_row(name, value)
+    console.print(table)
     if not seen.gradient:
         raise RequestError(
             f"--model {spec}: no gradient reaches the image, so that masks cannot be optimised; "
@@ -92,7 +98,7 @@ def _speed(classifier: classifiers.Classifier, compile: bool) -> str:
     if not compile:
         return text
     started = time.monotonic()
-    reason = classifier.module.compile_for(1)
+    reason = classifier.module.compile_for(lambda: [1])
     if reason is not None:
         return f"{text}; cannot be compiled: {reason}"
     took = time.monotonic() - started

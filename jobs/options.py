@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 import pipeline
+from jobs.console import Console
 from pipeline import RequestError
 
 WHAT, HOW, METHOD, AGAIN = "What to explain", "Where it runs", "Method", "Running again"
@@ -57,7 +57,11 @@ def _job_options(
     limit: Annotated[int | None, _option("Only the first N rows.", WHAT)] = None,
     gpus: Annotated[int | None, _option("GPU workers (default: all GPUs here).", HOW)] = None,
     workers: Annotated[
-        int | None, _option("CPU workers, one thread each; 0 = in this process, without Ray.", HOW)
+        int | None,
+        _option(
+            "CPU workers, one thread each; 0 = in this process, without Ray (--gpus 1: on a GPU).",
+            HOW,
+        ),
     ] = None,
     address: Annotated[
         str | None,
@@ -78,6 +82,10 @@ def _job_options(
     max_memory: Annotated[
         str | None, _option("What a GPU worker may take for tensors: 20GB, 512MB.", HOW)
     ] = None,
+    max_image_bytes: Annotated[
+        str | None,
+        _option("Largest file that is read as an image: 2GB (default: 512MB).", HOW),
+    ] = None,
     batch: Annotated[
         int | None,
         _option(
@@ -96,6 +104,16 @@ def _job_options(
     ] = None,
     shard_size: Annotated[
         int | None, _option("Images per shard, the unit of retry and commit.", HOW)
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        _option(
+            "Seconds for a shard, after which its worker is replaced and the image that takes so "
+            "long is looked for; also those without any worker, after which the run ends "
+            "(default: 20 times as long as the slowest so far, at least 5 minutes, an hour for the "
+            "first; 10 minutes without a worker).",
+            HOW,
+        ),
     ] = None,
     method: Annotated[
         str | None,
@@ -138,6 +156,27 @@ def _job_options(
     overwrite: Annotated[
         bool, _option("Discard the run in --out and start anew.", AGAIN, "--overwrite")
     ] = False,
+    changed: Annotated[
+        str | None,
+        _option(
+            "Ids that stand for another image or target than when they were explained: `explain` "
+            "them anew (likewise files that have changed: size, or content where they are newer "
+            "than the run), or `keep` their rows. Without it such a manifest is refused.",
+            AGAIN,
+        ),
+    ] = None,
+    accept_failures: Annotated[
+        bool,
+        _option("Exit with 0 where images failed, not with 3.", AGAIN, "--accept-failures"),
+    ] = False,
+    max_failures: Annotated[
+        float | None,
+        _option(
+            "Stop when so many images in a row have failed: a count, or a share of the images "
+            "such as .1 (default: 100, and only until a first image is explained).",
+            AGAIN,
+        ),
+    ] = None,
 ) -> dict[str, Any]:
     return {}
 
@@ -157,7 +196,7 @@ def takes_job(
     def wrapped(**given: Any) -> None:
         rest = {parameter.name: given.pop(parameter.name) for parameter in own}
         if announce and (what := given["manifest"] or given["config"]):
-            Console().print(f"checking {what}", markup=False, highlight=False, soft_wrap=True)
+            Console().print(f"checking {what}")
         command(job_from(given, otherwise), **rest)
 
     everything = [*shared, *own]
@@ -176,7 +215,7 @@ def job_from(given: dict[str, Any], otherwise: dict[str, Any] | None = None) -> 
         given["select"] = dict(_split(text) for text in select)
     if given["areas"] is not None:
         given["areas"] = parse_areas(given["areas"])
-    for flag in ("retry_failed", "overwrite"):
+    for flag in ("retry_failed", "overwrite", "accept_failures"):
         given[flag] = given[flag] or None  # not given: the job file decides
     overrides |= {k: v for k, v in given.items() if v is not None}
     return pipeline.load_job(config, overrides, otherwise=otherwise)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import pipeline
 import pipeline.run
+from jobs.console import Console
 from jobs.options import takes_job
 from jobs.progress import clock
 
@@ -16,6 +17,10 @@ def plan(job: pipeline.Job) -> None:
     """Show what `xaipipe run` with the same options would do: images, shards, time and bytes.
 
     Checks the manifest, the classifier and the output; starts no worker and writes nothing.
+
+    [bold]Example[/] (after `xaipipe demo`)
+
+      xaipipe plan xaipipe-demo/data/manifest.csv --model builtin:shapes --rounds 2
     """
     request = pipeline.Request(job)
     committed = request.committed()
@@ -33,6 +38,17 @@ def plan(job: pipeline.Job) -> None:
         ("time", clock(guess.seconds) if guess.seconds is not None else "unknown"),
         ("time is", guess.source),
         ("output", f"{guess.bytes / 1e6:.1f} MB"),
+        *([("CPUs", cpus(guess.host, guess.passes))] if guess.host else []),
     ):
-        table.add_row(f"[bold]{name}[/]", value)
-    Console().print(table, highlight=False)
+        table.add_row(Text(name, "bold"), value)
+    Console().print(table)
+
+
+def cpus(host: pipeline.run.Host, passes: int) -> str:
+    """Whether decoding and encoding keep up with the GPUs."""
+    who = "each CPU" if host.cpus is None else f"{host.cpus} for each GPU"
+    most = f"{host.most:.0f} images/s ({passes * host.most:.0f} passes/s)"
+    said = f"{1000 * host.seconds:.1f} ms an image; {who} can do {most}"
+    if host.is_limit:
+        return f"{said}, and are the limit: give a GPU more of them"
+    return said if host.images_per_s else f"{said}, the limit where a GPU does more"

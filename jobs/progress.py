@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,17 +16,20 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 import pipeline
+from jobs.console import Console
 
 EVERY_S = 5.0  # between two plain lines
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Callable[[pipeline.Progress], None]]:
-    """A function to call with every Progress."""
+def progress(
+    console: Console, doing: str = "explaining"
+) -> Iterator[Callable[[pipeline.Progress], None]]:
+    """A function to call with every Progress; `doing` is what is done to the images."""
     tell = _Notes(console)
     if console.is_terminal:
         with _bar(console) as bar:
-            task = bar.add_task("explaining", total=None, rest="")
+            task = bar.add_task(doing, total=None, rest="")
 
             def draw(p: pipeline.Progress) -> None:
                 tell(p)
@@ -46,8 +48,15 @@ def progress(console: Console) -> Iterator[Callable[[pipeline.Progress], None]]:
 
 
 def _bar(console: Console) -> Bar:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Bar(*columns, TextColumn("{task.fields[rest]}"), TimeElapsedColumn(), console=console)
+    return Bar(
+        SpinnerColumn(console.spinner),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rest]}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+    )
 
 
 class _Notes:
@@ -59,7 +68,7 @@ class _Notes:
 
     def __call__(self, p: pipeline.Progress) -> None:
         for note in p.notes[self.told :]:
-            self.console.print(f"workers: {note}", markup=False, highlight=False)
+            self.console.print(f"workers: {note}")
         self.told = len(p.notes)
 
 
@@ -74,7 +83,7 @@ class _Lines:
         done = p.done_before + p.explained + p.failed
         now = time.monotonic()
         if now >= self.next or done == p.images:
-            self.console.print(f"{done} of {p.images} images · {rest(p)}", highlight=False)
+            self.console.print(f"{done} of {p.images} images · {rest(p)}")
             self.next = now + EVERY_S
 
 

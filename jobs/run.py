@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import typer
-from rich.console import Console
 
 import pipeline
 import pipeline.run
+from jobs.console import Console
 from jobs.options import takes_job
 from jobs.progress import clock, progress
+from jobs.start import command
 
 
 @partial(takes_job, announce=True)
@@ -20,7 +21,9 @@ def run(job: pipeline.Job) -> None:
     The same command again goes on where the last one stopped, and explains only what is new when
     the manifest has grown.
 
-    [bold]Examples[/]
+    [bold]Examples[/] (the first one after `xaipipe demo`)
+
+      xaipipe run xaipipe-demo/data/manifest.csv --model builtin:shapes --workers 1 --out out
 
       xaipipe run photos/ --model torchvision:resnet50 --out out
 
@@ -37,7 +40,6 @@ def execute(job: pipeline.Job, console: Console) -> pipeline.Summary:
         with pipeline.run.prepared(job) as request:
             console.print(
                 f"{request.images} images · {job.model} · {_places(request)} · {job.out}",
-                highlight=False,
             )
             with progress(console) as report:
                 return pipeline.run.run(request, report)
@@ -47,22 +49,33 @@ def execute(job: pipeline.Job, console: Console) -> pipeline.Summary:
 
 
 def conclude(job: pipeline.Job, summary: pipeline.Summary, console: Console) -> None:
-    """Say how it went and what to do next; exit code 3 if images failed."""
+    """Say how it went and what to do next; exit code 3 as long as failures stand.
+
+    RunError if nothing at all is explained, in this run or before.
+    """
     reader = pipeline.read(str(job.out))
+    before = summary.done_before - summary.failed_before
     console.print(
         f"explained {summary.explained} images in {clock(summary.seconds)}"
-        + (f", {summary.done_before} were done before" if summary.done_before else "")
-        + (f", {summary.failed} failed" if summary.failed else ""),
-        highlight=False,
+        + (f", {before} were done before" if before else "")
+        + (f", {summary.failed} failed" if summary.failed else "")
+        + (f", {summary.failed_before} failed before" if summary.failed_before else ""),
     )
-    if summary.failed:
-        for (stage, reason), count in reader.failure_reasons()[:5]:
-            console.print(f"  {count} x {stage}: {reason}", markup=False, highlight=False)
+    if summary.failed or summary.failed_before:
+        reasons = reader.failure_reasons()
+        for (stage, reason), count in reasons[:5]:
+            console.print(f"  {count} x {stage}: {reason}")
         console.print(f"  see {reader.store.uri}/failures; --retry-failed tries them again")
-        raise typer.Exit(3)
-    first = reader.images.head(1, columns=["id"]).to_pylist()
-    if first:
-        console.print(f"look at one: xaipipe show {job.out} {first[0]['id']}", highlight=False)
+        if not before and not summary.explained:
+            (stage, reason), count = reasons[0]
+            raise pipeline.RunError(
+                f"no image at all could be explained; {count} of them: {stage}: {reason}"
+            )
+        if not job.accept_failures:
+            raise typer.Exit(3)
+    for id_ in reader.ids(1):
+        console.print(f"look at all: {command('report', job.out)}")
+        console.print(f"look at one: {command('show', job.out, id_)}")
 
 
 def _places(request: pipeline.Request) -> str:

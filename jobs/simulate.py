@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import pipeline.benchmark
+from jobs.console import Console
 from jobs.target import check_target
 from pipeline import RequestError
 
@@ -45,6 +45,12 @@ def simulate(
 
     With --rows, no worker is started: how soon has a run of so many rows its first shard, in an
     empty folder and in one of which half is committed, and what does it take to commit a shard?
+
+    [bold]Examples[/]
+
+      xaipipe simulate --gpus 1,4 --images 64
+
+      xaipipe simulate --rows 100000
     """
     console = Console()
     check_target("--json", json_)
@@ -62,7 +68,7 @@ def simulate(
     for workers in _numbers(gpus):
         with console.status(f"{workers} workers"):
             runs.append(pipeline.benchmark.simulate(workers, config))
-    console.print(_table(runs), highlight=False)
+    console.print(_table(runs))
     _write(json_, {"config": asdict(config), "runs": [asdict(run) for run in runs]})
 
 
@@ -124,10 +130,10 @@ def _print_planning(found: pipeline.benchmark.Planning, console: Console) -> Non
         "memory: most": [_memory(p.all) for p in both],
     }.items():
         table.add_row(name, *texts)
-    console.print(table, highlight=False)
+    console.print(table)
     console.print("time: since its process began (computing); memory: private (with libraries)")
     for line in _committing(found):
-        console.print(line, highlight=False)
+        console.print(line)
 
 
 def _when(moment: pipeline.benchmark.Moment) -> str:

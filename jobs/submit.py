@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 import pipeline.run
+from jobs.console import Console
 from jobs.options import takes_job
+from jobs.start import command
 
 if TYPE_CHECKING:
     from pipeline import Job
@@ -26,16 +27,20 @@ def submit(
 
     The job's driver runs on the cluster, where xaipipe must be installed; manifest, weights and
     output must be reachable from there (a shared disk or URLs).
+
+    [bold]Example[/]
+
+      xaipipe submit --config job.yaml --address http://head:8265 --wait
     """
     submission = pipeline.run.Submission(job)
     console = Console()
-    console.print(f"submitted {submission.name} to {job.address}", highlight=False)
-    progress = f"progress: xaipipe status {job.out}"
+    console.print(f"submitted {submission.name} to {job.address}")
+    progress = f"progress: {command('status', job.out)}"
     if not wait:
-        console.print(progress, highlight=False)
+        console.print(progress)
         return
     try:
-        raise typer.Exit(submission.follow(partial(console.out, end="", highlight=False)))
+        raise typer.Exit(submission.follow(partial(console.print, end="")))
     except KeyboardInterrupt:
-        console.print(f"no longer following; the job goes on, {progress}", highlight=False)
+        console.print(f"no longer following; the job goes on, {progress}")
         raise typer.Exit(130) from None

@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import fsspec
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
@@ -23,11 +24,12 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
 )
 
 from inr_core import METHODS, PRESETS
 from pipeline.classifiers import Precision
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, describe
 
 EXAMPLE = "torchvision:resnet50"
 
@@ -39,7 +41,17 @@ def _memory(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError(f"expected a size such as 20GB or 512MB, got {value!r}") from None
 
 
+def _failures(value: Any) -> Any:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    if number >= 1 and number == int(number):
+        return int(number)
+    if 0 < number < 1:
+        return float(number)
+    raise ValueError(f"expected a count such as 100, or a share such as .1, got {value!r}")
+
+
 Memory = Annotated[ByteSize, Field(ge=1), WrapValidator(_memory)]
+Failures = Annotated[int | float, BeforeValidator(_failures)]
 
 
 class Job(BaseModel):
@@ -61,17 +73,29 @@ class Job(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     gpus: Annotated[int, Field(ge=0)] | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
-    address: str | None = None
+    address: Annotated[str, Field(min_length=1)] | None = None
     precision: Precision | None = None
     compile: bool | None = None
     max_memory: Memory | None = None
+    max_image_bytes: Memory | None = None
     batch: Annotated[int, Field(ge=1)] | None = None
     microbatch: Annotated[int, Field(ge=1)] | None = None
     shard_size: Annotated[int, Field(ge=1)] | None = None
+    timeout: Annotated[float, Field(gt=0)] | None = None
     retry_failed: bool = False
     overwrite: bool = False
+    changed: Literal["explain", "keep"] | None = None
+    accept_failures: bool = False
+    max_failures: Failures | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
     config: Any
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError(f"holds a NUL character, which no path and no name has: {value!r}")
+        return value
 
     def resolved(self) -> dict[str, Any]:
         """The whole job as plain data that `load_job` accepts again."""
@@ -97,7 +121,7 @@ def load_job(
         if value is not None:
             _set(data, name, value)
     method = data.get("method", "inr")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise RequestError(f"method: {method!r} is unknown; expected one of {', '.join(METHODS)}")
     check_keys(data, method, where)
     settings = _merge(_defaults(method, data), data)
@@ -126,7 +150,18 @@ def parse_assignment(text: str, flag: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise RequestError(f"{flag} {text}: expected NAME=VALUE")
-    return name, yaml.safe_load(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RequestError(f"{flag} {text}: not YAML ({_place(error)})") from error
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """What is wrong, in a line."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem is None or mark is None:
+        return (str(error).splitlines() or ["unreadable"])[0]
+    return f"{problem}, line {mark.line + 1}, column {mark.column + 1}"
 
 
 def check_keys(data: Mapping[str, Any], method: str, where: str) -> None:
@@ -169,7 +204,7 @@ def _defaults(method: str, data: Mapping[str, Any]) -> dict[str, Any]:
     if method != "inr":
         return dataclasses.asdict(METHODS[method].config())
     preset = data.get("preset", "default")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise RequestError(f"preset: {preset!r} is unknown; expected one of {', '.join(PRESETS)}")
     return dataclasses.asdict(PRESETS[preset])
 
@@ -187,13 +222,23 @@ def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[str]:
 def _read(file: str) -> dict[str, Any]:
     try:
         with fsspec.open(file, "r", encoding="utf-8") as stream:
-            data = yaml.safe_load(stream)
-    except OSError as error:
-        raise RequestError(f"--config {file}: cannot be read: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"--config {file}: not YAML: {error}") from error
+            text = stream.read()
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RequestError(f"--config {file}: not YAML: {_place(error)}") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"--config {file}: not UTF-8: {error}") from error
+    except Exception as error:  # every store raises its own
+        raise RequestError(f"--config {file}: cannot be read: {describe(error)}") from error
     if not isinstance(data, dict):
         raise RequestError(f"--config {file}: expected keys and values, for example `areas: [.1]`")
+    try:
+        _dotted(data)
+    except RecursionError as error:
+        raise RequestError(
+            f"--config {file}: a section holds itself (by an anchor & and its alias *); expected "
+            "sections that end"
+        ) from error
     return data
 
 

@@ -82,5 +82,10 @@ def numbers(message: str, unit: str = "line") -> list[int]:
     return [int(number) for number in re.findall(rf"(?:\n  |: ){unit} ([0-9]+): ", message)]
 
 
+def standing(name: str, target: int | None) -> int:
+    """What an id stands for."""
+    return int(hashlib.blake2b(f"{name}|{target}".encode(), digest_size=8).hexdigest(), 16)
+
+
 def default_id(image: str, target: str) -> str:
     return hashlib.blake2b(f"{image}|{target}".encode()).hexdigest()[:16]

@@ -50,9 +50,10 @@ MAY: dict[str, tuple[str, ...]] = {  # room -> what it may import; nothing that 
     "pipeline.manifest": ("pipeline.images",),
     "pipeline.datasets": ("pipeline.images",),
     "pipeline.shapes": (),
-    "pipeline.classifiers": ("pipeline.images", "pipeline.shapes"),
+    "pipeline.classifiers": ("inr_core", "pipeline.images", "pipeline.shapes"),
     "pipeline.job": (*CORE, "pipeline.classifiers"),
     "pipeline.tables": (*CORE, "pipeline.store", "pipeline.images", "pipeline.manifest"),
+    "pipeline.run.cluster": ("pipeline.job",),
     "pipeline.run": (
         *CORE,
         "pipeline.store",
@@ -61,6 +62,7 @@ MAY: dict[str, tuple[str, ...]] = {  # room -> what it may import; nothing that 
         "pipeline.classifiers",
         "pipeline.job",
         "pipeline.tables",
+        "pipeline.run.cluster",
     ),
     "pipeline.results": (
         *CORE,
@@ -69,9 +71,67 @@ MAY: dict[str, tuple[str, ...]] = {  # room -> what it may import; nothing that 
         "pipeline.classifiers",
         "pipeline.tables",
     ),
+    "pipeline.analysis": (
+        *CORE,
+        "pipeline.store",
+        "pipeline.images",
+        "pipeline.manifest",
+        "pipeline.classifiers",
+        "pipeline.tables",
+        "pipeline.run",
+        "pipeline.results",
+    ),
+    "pipeline.evaluation": (
+        *CORE,
+        "pipeline.images",
+        "pipeline.datasets",
+        "pipeline.classifiers",
+        "pipeline.tables",
+        "pipeline.results",
+        "pipeline.analysis",
+    ),
+    "pipeline.regions": (
+        *CORE,
+        "pipeline.store",
+        "pipeline.images",
+        "pipeline.classifiers",
+        "pipeline.tables",
+        "pipeline.results",
+        "pipeline.analysis",
+        "pipeline.evaluation",
+    ),
+    "pipeline.patterns": ("pipeline.store", "pipeline.tables", "pipeline.regions"),
+    "pipeline.diff": (
+        *CORE,
+        "pipeline.images",
+        "pipeline.tables",
+        "pipeline.results",
+        "pipeline.analysis",
+        "pipeline.evaluation",
+    ),
     "pipeline.report": (
         *CORE,
         "pipeline.store",
+        "pipeline.images",
+        "pipeline.tables",
+        "pipeline.run",
+        "pipeline.results",
+        "pipeline.regions",
+        "pipeline.diff",
+    ),
+    "pipeline.export": (
+        *CORE,
+        "pipeline.store",
+        "pipeline.images",
+        "pipeline.tables",
+        "pipeline.results",
+    ),
+    "pipeline.notebook": (
+        *CORE,
+        "pipeline.images",
+        "pipeline.manifest",
+        "pipeline.classifiers",
+        "pipeline.job",
         "pipeline.tables",
         "pipeline.run",
         "pipeline.results",
@@ -86,10 +146,16 @@ MAY: dict[str, tuple[str, ...]] = {  # room -> what it may import; nothing that 
         "pipeline.run",
     ),
 }
+MAY["pipeline.benchmark.gpu_check"] = (
+    *MAY["pipeline.benchmark"],
+    "pipeline.shapes",
+    "pipeline.classifiers",
+    "pipeline.benchmark",
+)
 MAY["pipeline"] = tuple(room for room in MAY if room.startswith("pipeline."))
 MAY["jobs"] = (*CORE, "pipeline", *MAY["pipeline"])
 LIBRARIES = {  # a library -> the only places that may import it
-    "ray": ("pipeline.run",),
+    "ray": ("pipeline.run", "pipeline.run.cluster"),
     "fsspec": (
         "pipeline.store",
         "pipeline.images",
@@ -100,21 +166,35 @@ LIBRARIES = {  # a library -> the only places that may import it
         "pipeline.tables",
         "pipeline.results",
         "pipeline.report",
+        "pipeline.export",
     ),
     "pyarrow": (
         "pipeline.manifest",
         "pipeline.tables",
         "pipeline.run",
         "pipeline.results",
+        "pipeline.analysis",
+        "pipeline.evaluation",
+        "pipeline.regions",
+        "pipeline.patterns",
+        "pipeline.diff",
         "pipeline.report",
+        "pipeline.export",
+        "pipeline.benchmark.gpu_check",
     ),
+    "sklearn": ("pipeline.patterns",),
+    "pycocotools": ("pipeline.export",),
     "pydantic": ("pipeline.job", "pipeline.tables"),
-    "yaml": ("pipeline.job", "pipeline.run"),
-    "torchvision": ("pipeline.classifiers",),
+    "yaml": ("pipeline.job", "pipeline.run.cluster"),
+    "torchvision": ("pipeline.classifiers", "pipeline.benchmark.gpu_check"),
+    "duckdb": ("pipeline.results",),
     "timm": ("pipeline.classifiers",),
     "transformers": ("pipeline.classifiers",),
     "safetensors": ("pipeline.classifiers",),
     "captum": ("inr_core.peers",),
+    "jinja2": ("pipeline.report",),
+    "markupsafe": ("pipeline.report",),
+    "vl_convert": ("pipeline.results", "pipeline.report"),
     "PIL": tuple(room for room in MAY if room.startswith("pipeline.")),
     "torch": tuple(sorted({*MAY, *GROUND} - {"pipeline.store", "pipeline.manifest", "jobs"})),
     "typer": ("jobs",),
@@ -252,7 +332,7 @@ def test_public_names_are_loaded_when_used() -> None:
     source = """
 import sys
 import pipeline.run, pipeline.tables, pipeline.store, pipeline.images, jobs.cli
-for heavy in ("torch", "ray", "pyarrow", "numpy", "PIL", "fsspec", "yaml"):
+for heavy in ("torch", "ray", "pyarrow", "numpy", "PIL", "fsspec", "yaml", "jinja2", "vl_convert"):
     assert heavy not in sys.modules, heavy
 pipeline.tables.RunTables
 for heavy in ("torch", "ray"):

@@ -40,7 +40,7 @@ def test_a_snippet_runs_and_prints_something(snippet, folder, monkeypatch, capsy
     printed = capsys.readouterr().out
     assert len(printed) > 10
     if "polars" in snippet:
-        assert "shape: (2, 3)" in printed
+        assert "shape: (2, 4)" in printed
     if "render" in snippet:
         assert "2 (1024, 768) (128, 128)" in printed
 

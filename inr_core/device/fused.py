@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
+
+from inr_core.device.exhaustion import is_out_of_memory
+from inr_core.device.fallback import fall_back
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def fused(function: Callable[..., Tensor], *, on: str = "cuda") -> Callable[..., Tensor]:
-    """The function; compiled for float32 tensors on a GPU, if it can be, else with a warning.
+def fused(function: Callable[P, T], *, on: str = "cuda") -> Callable[P, T]:
+    """The function; compiled for tensors on a GPU, if it can be, else with a note.
 
-    The first argument decides. `torch.compiler.set_stance("force_eager")` switches this off.
+    The first argument decides; float64, which is for exact results, is left alone.
+    `torch.compiler.set_stance("force_eager")` switches this off.
+    Raises when memory runs out, also while compiling, which is tried again then.
     """
-    state: dict[str, Callable[..., Tensor]] = {}
+    state: dict[str, Callable[P, T]] = {}
 
     @functools.wraps(function)
-    def call(*given: Any) -> Tensor:
-        if given[0].device.type != on or given[0].dtype != torch.float32:
-            return function(*given)
+    def call(*given: P.args, **named: P.kwargs) -> T:
+        first = given[0]
+        assert isinstance(first, torch.Tensor)
+        is_plain = first.device.type != on or first.dtype == torch.float64
+        if is_plain or torch.compiler.is_compiling():  # there, part of a larger function
+            return function(*given, **named)
         if not state:  # not before it is needed: the compiler takes long to import
-            state["call"] = torch.compile(function, dynamic=False)
+            # By default a size that changes is compiled once more, for all sizes. With `fullgraph`
+            # a limit of recompilations is an error, not a silent end of compiled code.
+            state["call"] = torch.compile(function, fullgraph=True)
         try:
-            return state["call"](*given)
-        except torch.OutOfMemoryError:
-            raise
+            return state["call"](*given, **named)
         except Exception as error:  # of a compiler, whatever it is
+            if is_out_of_memory(error):
+                raise
             state["call"] = function
             reason = (str(error).splitlines() or [""])[0]
-            warnings.warn(f"{function.__name__} is not compiled: {reason}", stacklevel=2)
-            return function(*given)
+            fall_back(f"{function.__name__} is not compiled: {reason}")
+            return function(*given, **named)
 
     return call

@@ -1,45 +1,72 @@
 """CUDA graphs: work that is recorded once and then replayed, without Python or launches between.
 
-Only for work whose tensors stay in place, that never waits for the device, and that does the same
-whatever the values are.
+Only for work whose tensors stay in place, that never waits for the device, that does the same
+whatever the values are, and that keeps no tensor of its own: all graphs share their memory.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
+from functools import lru_cache
+from weakref import WeakSet
 
 import torch
 
 WARM_UP = 3  # calls before recording: libraries choose their algorithms, compilers compile
 
 
-def replayed(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """The work itself; on a GPU a graph of it, or the work and a warning if none can be made.
+class CaptureFailed(RuntimeError):
+    """No graph can be made of some work, and this process's allocator still waits for one.
 
-    On a GPU `work` is called a few times here.
+    Whatever is allocated from now on may fail; a new process that records nothing can go on.
     """
-    if device.type != "cuda":
-        return work
-    try:
-        return _recorded(work, device)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        reason = (str(error).splitlines() or [""])[0]
-        warnings.warn(f"steps run without a CUDA graph: {reason}", stacklevel=2)
-        return work
 
 
-def _recorded(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
-            work()
-    torch.cuda.current_stream(device).wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    # thread_local: threads that load images may pin memory meanwhile
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        work()
-    return graph.replay
+class Recorder:
+    """Makes graphs on one device, one after the other, on one stream.
+
+    alive  the graphs that may be replayed; a new one takes the memory of these, as no two of them
+           ever run at the same time
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.alive: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """A graph of the work, ready to be replayed."""
+        self._warm_up(work)
+        graph = torch.cuda.CUDAGraph()
+        shared = next((other.pool() for other in self.alive), None)
+        try:
+            # thread_local: threads that load images may pin memory meanwhile
+            with torch.cuda.graph(
+                graph, pool=shared, stream=self.stream, capture_error_mode="thread_local"
+            ):
+                work()
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise CaptureFailed(f"steps cannot become a CUDA graph: {reason}") from error
+        self.alive.add(graph)
+        return graph.replay
+
+    def _warm_up(self, work: Callable[[], None]) -> None:
+        """On the stream of the recording, whose libraries have workspaces of their own."""
+        current = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
+            for _ in range(WARM_UP):
+                work()
+        current.wait_stream(self.stream)
+
+
+recorder = lru_cache(Recorder)  # one for each device
+
+
+def replayed(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """The work itself; on a GPU a graph of it, for which it is called a few times here.
+
+    Raises CaptureFailed if it cannot be recorded, and whatever it raises itself.
+    """
+    return recorder(device).record(work) if device.type == "cuda" else work

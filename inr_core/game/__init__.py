@@ -7,6 +7,7 @@ from inr_core.game.objective import (
     log_kept,
     log_removed,
     outline_per_area,
+    rewards,
 )
 from inr_core.game.perturbation import PerturbationConfig, baselines, gaussian_blur, perturb
 from inr_core.game.scene import Classify, Scene, scenes

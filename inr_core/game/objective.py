@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inr_core.device import fused
+
 Game = Literal["auto", "preservation", "deletion", "dual"]
 
 
@@ -68,6 +70,24 @@ def log_removed(logits_MK: Tensor, target_M: Tensor) -> Tensor:
     """log(1 - p_c), (M,): reward of the deletion game, without cancellation near p_c = 1."""
     others = logits_MK.scatter(1, target_M[:, None], -math.inf)
     return others.logsumexp(1) - logits_MK.logsumexp(1)
+
+
+@fused
+def rewards(logits_MK: Tensor, target_N: Tensor, objective: ObjectiveConfig) -> Tensor:
+    """Mean reward of each network, (N,), over its areas.
+
+    logits_MK  of every network the kept images, then those with the mask removed
+    """
+    n, count = len(target_N), len(logits_MK) // len(target_N)
+    target_M = target_N.repeat_interleave(count)
+    areas = count // (objective.keeps + objective.removes)
+    reward_NA = logits_MK.new_zeros(n, areas)
+    if objective.keeps:
+        reward_NA = reward_NA + log_kept(logits_MK, target_M).view(n, -1)[:, :areas]
+    if objective.removes:
+        weight = objective.deletion_weight if objective.keeps else 1.0
+        reward_NA = reward_NA + weight * log_removed(logits_MK, target_M).view(n, -1)[:, -areas:]
+    return reward_NA.mean(1)
 
 
 def outline_per_area(mask_NAhw: Tensor) -> Tensor:

@@ -116,17 +116,17 @@ class _Blend(torch.autograd.Function):
 
 @fused
 def _blend(mask_NA1HW: Tensor, image: Tensor, baseline: Tensor) -> Tensor:
-    return _channels_last(torch.lerp(baseline, image, mask_NA1HW))
+    return channels_last(torch.lerp(baseline, image, mask_NA1HW))
 
 
 @fused
 def _along(gradient_NACHW: Tensor, way: Tensor) -> Tensor:
     """The gradient along the way from baseline to image, (N, A, 1, H, W)."""
-    red, *others = (gradient_NACHW * _channels_last(way)).unbind(2)
+    red, *others = (gradient_NACHW * channels_last(way)).unbind(2)
     return sum(others, red)[:, :, None]
 
 
-def _channels_last(image_NACHW: Tensor) -> Tensor:
+def channels_last(image_NACHW: Tensor) -> Tensor:
     """The same values, channels next to each other in memory."""
     return image_NACHW.movedim(2, -1).contiguous().movedim(-1, 2)
 

@@ -1,18 +1,20 @@
 """What networks look at, and the game they play on it with the classifier.
 
-Shapes: N networks, A masks of each, L baselines, C channels, H, W.
+Shapes: N networks, A masks of each, S sides of the game, L baselines, C channels, H, W.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from inr_core.game.objective import ObjectiveConfig, log_kept, log_removed
+from inr_core.game.objective import ObjectiveConfig, rewards
 from inr_core.game.perturbation import PerturbationConfig, baselines, perturb
+from inr_core.game.reveal import reveal
 
 Classify = Callable[[Tensor], Tensor]  # (M, C, H, W) -> logits (M, K)
 
@@ -39,6 +41,11 @@ class Scene:
             pyramid=self.pyramid,
         )
 
+    def shown_in(self, dtype: torch.dtype) -> Scene:
+        """With images in this precision, for `play` on a GPU."""
+        image, baseline = self.image_NCHW.to(dtype), self.baseline_NLCHW.to(dtype)
+        return replace(self, image_NCHW=image, baseline_NLCHW=baseline)
+
     def of(self, networks: list[int] | slice) -> Scene:
         """The same for some of the networks."""
         return self.map(lambda tensor: tensor[networks])
@@ -51,24 +58,27 @@ class Scene:
         return perturbed.flatten(0, 1)
 
     def play(
-        self, mask_NAHW: Tensor, level_NA: Tensor, classify: Classify, objective: ObjectiveConfig
+        self, mask_NAhw: Tensor, level_NA: Tensor, classify: Classify, objective: ObjectiveConfig
     ) -> Tensor:
         """Reward of the masks in the game, (N,), mean over areas; 0 is the highest.
 
+        mask_NAhw  of the images' size, or coarse: interpolated to it then
         One call of the classifier: of every network the kept images, then those with the mask
         removed.
         """
-        sides = [mask_NAHW] * objective.keeps + [1 - mask_NAHW] * objective.removes
-        n, count = mask_NAHW.shape[0], mask_NAHW.shape[1]
-        logits = classify(self.shown(torch.cat(sides, 1), level_NA.repeat(1, len(sides))))
-        target = self.target_N.repeat_interleave(len(sides) * count)
-        reward_NA = logits.new_zeros(n, count)
-        if objective.keeps:
-            reward_NA = reward_NA + log_kept(logits, target).view(n, -1)[:, :count]
-        if objective.removes:
-            weight = objective.deletion_weight if objective.keeps else 1.0
-            reward_NA = reward_NA + weight * log_removed(logits, target).view(n, -1)[:, -count:]
-        return reward_NA.mean(1)
+        logits = classify(self.seen(mask_NAhw, level_NA, objective))
+        return rewards(logits, self.target_N, objective)
+
+    def seen(self, mask_NAhw: Tensor, level_NA: Tensor, objective: ObjectiveConfig) -> Tensor:
+        """What the classifier is shown in the game, (N * S * A, C, H, W), masks as in `play`."""
+        sides = (objective.keeps, objective.removes)
+        if mask_NAhw.device.type != "cpu" and not self.pyramid:
+            return reveal(mask_NAhw, self.image_NCHW, self.baseline_NLCHW, level_NA, sides)
+        full, size = mask_NAhw, self.image_NCHW.shape[-2:]
+        if full.shape[-2:] != size:
+            full = functional.interpolate(full, size, mode="bilinear", align_corners=False)
+        chosen = [full] * sides[0] + [1 - full] * sides[1]
+        return self.shown(torch.cat(chosen, 1), level_NA.repeat(1, len(chosen)))
 
 
 def scenes(

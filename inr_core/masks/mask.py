@@ -165,13 +165,25 @@ def standardise(field_NAP: Tensor, weight_NAP: Tensor) -> Tensor:
     return centred / (variance + 1e-6).sqrt()
 
 
-def occupied(previous_NJK: Tensor, area_NA: Tensor, canvas: Canvas, config: MaskConfig) -> Tensor:
-    """Sum of the earlier rounds' masks at these areas (or at the one excluded area): (N, A, P)."""
+def occupied(
+    previous_NJK: Tensor,
+    area_NA: Tensor,
+    canvas: Canvas,
+    config: MaskConfig,
+    round_N: Tensor | None = None,
+) -> Tensor:
+    """Sum of the earlier rounds' masks at these areas (or at the one excluded area): (N, A, P).
+
+    round_N  how many of `previous_NJK` are each network's, the first ones; None: all of them
+    """
     if config.exclude_area is not None:
         area_NA = torch.full_like(area_NA[:, :1], config.exclude_area)
     total = area_NA.new_zeros(*area_NA.shape, len(canvas.weight_P))
-    for theta_NK in previous_NJK.unbind(1):
-        total = total + coarse_mask(theta_NK, area_NA, total, canvas, config)
+    for j, theta_NK in enumerate(previous_NJK.unbind(1)):
+        mask_NAP = coarse_mask(theta_NK, area_NA, total, canvas, config)
+        if round_N is not None:
+            mask_NAP = torch.where((round_N > j)[:, None, None], mask_NAP, 0)
+        total = total + mask_NAP
     return total
 
 

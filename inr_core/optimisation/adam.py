@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from inr_core.device import fused
+
 DECAY = (0.9, 0.999)  # of the mean gradient and of the mean squared gradient
 EPSILON = 1e-8
 
@@ -28,9 +30,22 @@ class Adam:
 
     def update(self, theta_NK: Tensor, gradient_NK: Tensor, rate_N1: Tensor) -> None:
         """Move `theta_NK` in place, against the gradient; where the rate is 0 it stays."""
-        self.updates_N1.add_(1)
-        self.first_NK.lerp_(gradient_NK, 1 - DECAY[0])
-        self.second_NK.mul_(DECAY[1]).addcmul_(gradient_NK, gradient_NK, value=1 - DECAY[1])
-        first = self.first_NK / (1 - DECAY[0] ** self.updates_N1)
-        second = self.second_NK / (1 - DECAY[1] ** self.updates_N1)
-        theta_NK.sub_(rate_N1 * first / (second.sqrt() + EPSILON))
+        move(theta_NK, gradient_NK, rate_N1, self.first_NK, self.second_NK, self.updates_N1)
+
+
+@fused
+def move(
+    theta_NK: Tensor,
+    gradient_NK: Tensor,
+    rate_N1: Tensor,
+    first_NK: Tensor,
+    second_NK: Tensor,
+    updates_N1: Tensor,
+) -> None:
+    """Update all but the gradient and the rate in place."""
+    updates_N1.add_(1)
+    first_NK.lerp_(gradient_NK, 1 - DECAY[0])
+    second_NK.mul_(DECAY[1]).addcmul_(gradient_NK, gradient_NK, value=1 - DECAY[1])
+    first = first_NK / (1 - DECAY[0] ** updates_N1)
+    second = second_NK / (1 - DECAY[1] ** updates_N1)
+    theta_NK.sub_(rate_N1 * first / (second.sqrt() + EPSILON))

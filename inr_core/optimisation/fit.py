@@ -1,16 +1,18 @@
 """Networks fitted to a map, whatever the area.
 
-Shapes: N networks, S steps, A areas a step, P cells of the coarse grid, K parameters.
+Shapes: M networks fitted side by side, N of them in use, R rounds, S steps, A areas a step, P cells
+of the coarse grid, K parameters.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from inr_core.device import replayed
+from inr_core.device import fused, replayed
 from inr_core.masks import Canvas, SirenConfig, area_sequence, siren, standardise
 from inr_core.optimisation.adam import Adam
 
@@ -18,44 +20,87 @@ AREAS = 2  # of a step; all are fitted to the same map
 RATE = 0.02  # learning rate, with cosine decay
 
 
-def fit(
-    theta_NK: Tensor,
-    target_N1P: Tensor,
-    weight_N1P: Tensor,
-    areas: tuple[float, float],
-    canvas: Canvas,
-    network: SirenConfig,
-    steps: int,
-    *,
-    record: bool = True,
-) -> Tensor:
-    """Parameters (N, K): least squares between the standardised field and the target.
+class Fit:
+    """Least squares between standardised fields and maps, from the same weights every time.
 
-    theta_NK    where the fit begins
-    target_N1P  standardised like the field, with the weights of the cells
-    areas       (lowest, highest) at which the field is fitted
-    record      whether a step becomes a CUDA graph on a GPU
+    count      M; fewer networks may be fitted, which costs as much
+    theta_K    where every fit begins
+    areas      (lowest, highest) at which fields are fitted, for each round
+    record     whether a step becomes a CUDA graph on a GPU
     """
-    theta = theta_NK.clone()
-    # A clock of shape (1,): indexing by one of shape () would wait for its value.
-    adam, clock = Adam(theta), torch.zeros(1, dtype=torch.long, device=theta.device)
-    area_SA = area_sequence(steps, AREAS, *areas).to(theta)
-    rates = [RATE * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)]
-    rate_S = theta.new_tensor(rates)
 
-    def step() -> None:
-        moved = theta.detach().requires_grad_()
-        index = clock.clamp(max=steps - 1)
-        field = siren(moved, canvas.points_Q2, area_SA[index].expand(len(theta), -1), network)
-        error = (standardise(field, weight_N1P.expand_as(field)) - target_N1P).square()
-        (gradient_NK,) = torch.autograd.grad((weight_N1P * error).sum(), moved)
-        adam.update(theta, gradient_NK, rate_S[index].expand(len(theta), 1))
-        clock.add_(1)
+    def __init__(
+        self,
+        count: int,
+        theta_K: Tensor,
+        areas: Sequence[tuple[float, float]],
+        canvas: Canvas,
+        network: SirenConfig,
+        steps: int,
+        *,
+        record: bool = True,
+    ) -> None:
+        self.canvas, self.network, self.steps = canvas, network, steps
+        self.start_K = theta_K
+        self.theta_MK = theta_K.repeat(count, 1)
+        self.adam = Adam(self.theta_MK)
+        self.target_M1P = theta_K.new_zeros(count, 1, len(canvas.weight_P))
+        self.weight_M1P = torch.ones_like(self.target_M1P)
+        self.round_M = torch.zeros(count, dtype=torch.long, device=theta_K.device)
+        # A clock of shape (1,): indexing by one of shape () would wait for its value.
+        self.clock = torch.zeros(1, dtype=torch.long, device=theta_K.device)
+        area_RSA = torch.stack([area_sequence(steps, AREAS, *ends) for ends in areas])
+        self.area_RSA = area_RSA.to(theta_K)
+        rates = [RATE * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)]
+        self.rate_S = theta_K.new_tensor(rates)
+        self.replay = replayed(self._step, theta_K.device) if record and steps else None
 
-    advance = replayed(step, theta.device) if record else step
-    theta.copy_(theta_NK)  # recording has moved it
-    adam.forget()
-    clock.zero_()
-    for _ in range(steps):
-        advance()
-    return theta
+    def __call__(self, target_N1P: Tensor, weight_N1P: Tensor, round_N: Tensor) -> Tensor:
+        """Parameters (N, K), N at most `count`.
+
+        target_N1P  standardised like the field, with the weights of the cells
+        """
+        used = slice(len(target_N1P))
+        for own, given in (
+            (self.target_M1P, target_N1P),
+            (self.weight_M1P, weight_N1P),
+            (self.round_M, round_N),
+        ):
+            own[used] = given
+        self.theta_MK.copy_(self.start_K.expand_as(self.theta_MK))
+        self.adam.forget()
+        self.clock.zero_()
+        for _ in range(self.steps):
+            (self.replay or self._step)()
+        return self.theta_MK[used].clone()
+
+    def _step(self) -> None:
+        index = self.clock.clamp(max=self.steps - 1)
+        moved = self.theta_MK.detach().requires_grad_()
+        area_MA = self.area_RSA[self.round_M, index]
+        error = squared_error(
+            moved,
+            area_MA,
+            self.target_M1P,
+            self.weight_M1P,
+            self.canvas.points_Q2,
+            self.network,
+        )
+        (gradient_MK,) = torch.autograd.grad(error, moved)
+        self.adam.update(self.theta_MK, gradient_MK, self.rate_S[index].expand(len(moved), 1))
+        self.clock.add_(1)
+
+
+@fused
+def squared_error(
+    theta_MK: Tensor,
+    area_MA: Tensor,
+    target_M1P: Tensor,
+    weight_M1P: Tensor,
+    points_Q2: Tensor,
+    network: SirenConfig,
+) -> Tensor:
+    """Weighted squares between the standardised fields and the targets, summed over everything."""
+    field = siren(theta_MK, points_Q2, area_MA, network)
+    error = (standardise(field, weight_M1P.expand_as(field)) - target_M1P).square()
+    return (weight_M1P * error).sum()

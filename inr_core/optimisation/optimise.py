@@ -1,21 +1,29 @@
 """The optimisation of many networks, as many side by side as the classifier takes at once.
 
-Shapes: N networks, S steps, A areas a step, K parameters.
+Networks stand in a queue; the place of one that has finished goes to the next one, whatever its
+image, restart and round.
+
+Shapes: M slots, N networks, S steps, A areas a step, K parameters.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from inr_core.device import MicroBatch
+from inr_core.device import MicroBatch, is_out_of_memory
 from inr_core.game import Classify, ObjectiveConfig
 from inr_core.masks import MaskConfig
+from inr_core.optimisation.networks import Networks
 from inr_core.optimisation.schedule import Schedule
-from inr_core.optimisation.slots import Networks, Slots
+from inr_core.optimisation.slots import Slots
+
+T = TypeVar("T")
 
 
 def draw_levels(seeds: Sequence[int], levels: int, steps: int, areas: int) -> Tensor:
@@ -27,46 +35,148 @@ def draw_levels(seeds: Sequence[int], levels: int, steps: int, areas: int) -> Te
     return torch.stack(drawn)
 
 
-def optimise(
-    networks: Networks,
-    schedule: Schedule,
-    classify: Classify,
-    mask: MaskConfig,
-    objective: ObjectiveConfig,
-    microbatch: MicroBatch,
-) -> tuple[Tensor, Tensor]:
-    """Maximise the objective of every network: parameters (N, K), and the steps taken (N,).
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What is done to networks.
 
-    A network that has finished leaves its slot to the next one. When memory runs out, all begin
-    anew in half as many slots, with the same result.
+    fixed  whether slots come in few fixed numbers, some perhaps empty: for devices that compile and
+           record; else there are as many as networks
     """
-    samples = schedule.config.areas_per_step * (objective.keeps + objective.removes)
 
-    def work(count: int) -> tuple[Tensor, Tensor]:
-        key = (classify, schedule.config, schedule.ends, mask, objective, networks.shapes())
-        kept: Slots | None = microbatch.kept.get(key)
-        if kept is None or len(kept) != count:
-            held = networks.of(list(range(count)))
-            kept = Slots(held, schedule, classify, mask, objective, record=microbatch.record)
-            microbatch.keep(key, kept)
-        return _through(kept, networks)
+    schedule: Schedule
+    classify: Classify
+    mask: MaskConfig
+    objective: ObjectiveConfig
+    microbatch: MicroBatch
+    fixed: bool
 
-    return microbatch.fitted(work, len(networks), samples)
+    @property
+    def samples(self) -> int:
+        """Images of each network in a call of the classifier."""
+        sides = self.objective.keeps + self.objective.removes
+        return self.schedule.config.areas_per_step * sides
+
+    def count(self, networks: int) -> int:
+        """Slots for the next of so many networks."""
+        choose = self.microbatch.wave if self.fixed else self.microbatch.at_once
+        return choose(networks, self.samples)
+
+    def slots(self, like: Networks, count: int) -> Slots:
+        """Empty slots for networks like these, kept from before or new."""
+        made = (self.classify, self.mask, self.objective)
+        record, dtype = self.microbatch.record, self.microbatch.dtype
+        key = (made, self.schedule.config, self.schedule.ends, like.shapes(), count, dtype)
+
+        def make() -> Slots:
+            held = like.of([0] * count)
+            if dtype is not None and held.theta_NK.device.type != "cpu":
+                held = held.shown_in(dtype)
+            return Slots(held, self.schedule, *made, record=record)
+
+        return self.microbatch.prepared(key, make)
 
 
-def _through(slots: Slots, networks: Networks) -> tuple[Tensor, Tensor]:
-    """Every network has its time in a slot."""
-    theta_NK = torch.empty_like(networks.theta_NK)
-    steps_N = torch.zeros_like(theta_NK[:, 0], dtype=torch.long)
-    waiting = deque(range(len(networks)))
-    holds: dict[int, int] = {}  # slot -> network
-    while waiting or holds:
-        free = [slot for slot in range(len(slots)) if slot not in holds]
-        if begin := {slot: waiting.popleft() for slot in free[: len(waiting)]}:
-            slots.put(list(begin), networks.of(list(begin.values())))
-            holds |= begin
-        slots.advance()
-        for slot in slots.finished(list(holds)):
-            n = holds.pop(slot)
-            theta_NK[n], steps_N[n] = slots.held.theta_NK[slot], slots.updates_M[slot]
-    return theta_NK, steps_N
+def optimise(
+    tasks: Iterable[T],
+    networks_of: Callable[[list[T]], Networks],
+    finished: Callable[[list[T], Tensor, list[int]], Iterable[T]],
+    steps: Steps,
+) -> None:
+    """Maximise the objective of every task's network, and of those of the tasks that follow.
+
+    networks_of  how they begin
+    finished     called with tasks, their parameters (N, K) and the steps taken; the tasks that it
+                 returns are done as well
+
+    When memory runs out, half as many networks go on side by side; those that had not finished
+    begin anew, with the same result.
+    """
+    queue = Queue(tasks, networks_of, finished, steps)
+    while not queue.is_empty():
+        try:
+            queue.turn()
+            continue
+        except Exception as error:
+            if queue.count == 1 or not is_out_of_memory(error):
+                raise
+        # only here has the error let go of what the failed work held
+        queue.begin_anew()
+        steps.microbatch.halve(queue.count, steps.samples)
+
+
+class Queue(Generic[T]):
+    """Tasks that wait, tasks whose networks are ready, and tasks in slots.
+
+    ready  tasks of the last of the networks in `begun`
+    holds  slot -> task
+    count  slots, or how many there were to be when memory ran out
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[T],
+        networks_of: Callable[[list[T]], Networks],
+        finished: Callable[[list[T], Tensor, list[int]], Iterable[T]],
+        steps: Steps,
+    ) -> None:
+        self.waiting = deque(tasks)
+        self.networks_of, self.finished, self.steps = networks_of, finished, steps
+        self.ready: deque[T] = deque()
+        self.begun: Networks | None = None
+        self.slots: Slots | None = None
+        self.holds: dict[int, T] = {}
+        self.count = 1
+
+    def is_empty(self) -> bool:
+        """Whether nothing is left to be done."""
+        return not (self.waiting or self.ready or self.holds)
+
+    def turn(self) -> None:
+        """Fill the slots, advance them, and hand over what has finished."""
+        if not self.holds:
+            self.slots = None
+            self.count = self.steps.count(len(self.ready) + len(self.waiting))
+        slots = self._filled()
+        advanced = slots.advance()
+        done = slots.finished(list(self.holds))
+        if done:
+            taken = slots.clocks.updates_M[done].tolist()
+            more = self.finished(
+                [self.holds[slot] for slot in done], slots.held.theta_NK[done], taken
+            )
+            self.waiting.extend(more)
+            self.steps.microbatch.occupancy.used += sum(taken)
+            for slot in done:
+                del self.holds[slot]
+        self.steps.microbatch.occupancy.spent += advanced * len(slots)
+
+    def begin_anew(self) -> None:
+        """Have the networks that had begun wait again, before the others."""
+        self.waiting.extendleft(reversed([*self.holds.values(), *self.ready]))
+        self.holds.clear()
+        self.ready.clear()
+        self.begun = self.slots = None
+
+    def _filled(self) -> Slots:
+        """The slots, with networks in them for as long as there are any."""
+        while self.ready or self.waiting:
+            free = [slot for slot in range(self.count) if slot not in self.holds]
+            if not free:
+                break
+            begun = self._begun()
+            self.slots = self.slots or self.steps.slots(begun, self.count)
+            first = len(begun) - len(self.ready)
+            part = free[: len(self.ready)]
+            self.slots.put(part, begun.of(list(range(first, first + len(part)))))
+            self.holds |= {slot: self.ready.popleft() for slot in part}
+        assert self.slots is not None
+        return self.slots
+
+    def _begun(self) -> Networks:
+        """Networks of the tasks that are ready; those of the next ones if none is."""
+        if not self.ready or self.begun is None:
+            tasks = [self.waiting.popleft() for _ in range(min(self.count, len(self.waiting)))]
+            self.ready.extend(tasks)
+            self.begun = None
+            self.begun = self.networks_of(tasks)
+        return self.begun

@@ -1,11 +1,12 @@
 """The schedule of an optimisation: steps, rates, temperatures, and the areas of every step.
 
-Shapes: S steps, A areas a step.
+Shapes: R rounds, S steps, A areas a step.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,33 +75,39 @@ class Schedule:
     values, but the rate 0.
 
     config         of which this is the schedule
-    area_SA        areas of the masks, between the two ends
+    ends           lowest and highest area of each round
+    area_RSA       areas of the masks, between the two ends
     rate_S         learning rates
     temperature_S  of the sigmoid, from the first step's to that of the final masks
     """
 
     config: OptimiseConfig
-    ends: tuple[float, float]
-    area_SA: Tensor
+    ends: tuple[tuple[float, float], ...]
+    area_RSA: Tensor
     rate_S: Tensor
     temperature_S: Tensor
 
     @classmethod
     def of(
-        cls, config: OptimiseConfig, ends: tuple[float, float], temperature: float, like: Tensor
+        cls,
+        config: OptimiseConfig,
+        ends: Sequence[tuple[float, float]],
+        temperature: float,
+        like: Tensor,
     ) -> Schedule:
         """The schedule of a configuration on the device and in the precision of `like`.
 
-        ends         lowest and highest area
+        ends         lowest and highest area of each round
         temperature  of the final masks
         """
         steps = range(config.steps)
-        area_SA = area_sequence(config.steps, config.areas_per_step, *ends)
+        areas = [area_sequence(config.steps, config.areas_per_step, *pair) for pair in ends]
+        area_RSA = torch.stack([torch.cat((area_SA, area_SA[-1:])) for area_SA in areas])
         temperatures = [config.temperature(step, temperature) for step in steps]
         return cls(
             config=config,
-            ends=ends,
-            area_SA=torch.cat((area_SA, area_SA[-1:])).to(like),
+            ends=tuple(ends),
+            area_RSA=area_RSA.to(like),
             rate_S=like.new_tensor([*map(config.rate, steps), 0.0]),
             temperature_S=like.new_tensor([*temperatures, temperatures[-1]]),
         )

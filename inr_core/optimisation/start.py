@@ -5,6 +5,7 @@ Shapes: N networks, S points on a path, P cells of the coarse grid, K parameters
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +23,7 @@ from inr_core.masks import (
     standardise,
     stratified_areas,
 )
-from inr_core.optimisation.fit import fit
+from inr_core.optimisation.fit import Fit
 
 FIT_POINTS = 12  # of the fit along the shorter side: the map is smooth
 FIT_SEED = 0  # of the weights at which every fit begins
@@ -57,42 +58,50 @@ class StartConfig:
 
 def fitted_start(
     previous_NJK: Tensor,
-    areas: tuple[float, float],
+    round_N: Tensor,
+    areas: Sequence[tuple[float, float]],
     scene: Scene,
     classify: Classify,
     mask: MaskConfig,
     start: StartConfig,
     microbatch: MicroBatch,
+    *,
+    fixed: bool,
 ) -> Tensor:
     """Parameters (N, K) whose fields follow the smoothed path gradients of what is left to explain.
 
-    areas  (lowest, highest) area that will be trained on
+    previous_NJK  see `occupied`
+    areas         (lowest, highest) area that will be trained on, for each round
+    fixed         whether networks are fitted in few fixed numbers
     Earlier rounds are taken out of the image at the (logit) middle of these areas.
     """
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
     theta_K = init_parameters(FIT_SEED, mask.network).to(previous_NJK)
-    theta_NK = theta_K.expand(len(previous_NJK), -1)
-    canvas = Canvas.of(size, max(1, min(size) // FIT_POINTS), theta_NK)
-    middle = stratified_areas(torch.tensor([0.5]), *areas).to(theta_NK).expand(len(theta_NK), 1)
-    with torch.no_grad():
-        free_N1P = 1 - occupied(previous_NJK, middle, canvas, mask)
-    relevance_NHW = path_gradients(
-        scene, canvas.upsample(free_N1P)[:, 0], classify, start.passes, microbatch
-    )
-    smooth = gaussian_blur(relevance_NHW[:, None], start.blur * min(size))
-    map_N1P = functional.interpolate(smooth, canvas.cells, mode="area").flatten(2)
-    weight_N1P = canvas.weight_P * free_N1P
-    target_N1P = standardise(map_N1P, weight_N1P)
-    return fit(
-        theta_NK,
-        target_N1P,
-        weight_N1P,
-        areas,
-        canvas,
-        mask.network,
-        start.fit_steps,
-        record=microbatch.record,
-    )
+    canvas = Canvas.of(size, max(1, min(size) // FIT_POINTS), theta_K)
+    middles = [stratified_areas(torch.tensor([0.5]), *ends) for ends in areas]
+    middle_N1 = torch.stack(middles).to(theta_K)[round_N]
+
+    def part(chosen: slice) -> Tensor:
+        own, of_round_N = scene.of(chosen), round_N[chosen]
+        with torch.no_grad():
+            taken = occupied(previous_NJK[chosen], middle_N1[chosen], canvas, mask, of_round_N)
+        free_N1P = 1 - taken
+        relevance_NHW = path_gradients(
+            own, canvas.upsample(free_N1P)[:, 0], classify, start.passes, microbatch
+        )
+        smooth = gaussian_blur(relevance_NHW[:, None], start.blur * min(size))
+        map_N1P = functional.interpolate(smooth, canvas.cells, mode="area").flatten(2)
+        weight_N1P = canvas.weight_P * free_N1P
+        count = len(map_N1P)
+        fit = fit_of(microbatch.room(count, start.passes) if fixed else count)
+        return fit(standardise(map_N1P, weight_N1P), weight_N1P, of_round_N)
+
+    def fit_of(count: int) -> Fit:
+        key = (Fit, count, tuple(areas), size, mask.network, start.fit_steps, theta_K.device)
+        given = (count, theta_K, areas, canvas, mask.network, start.fit_steps)
+        return microbatch.prepared(key, lambda: Fit(*given, record=microbatch.record))
+
+    return torch.cat(microbatch.run(part, len(previous_NJK), start.passes))
 
 
 def path_gradients(

@@ -72,7 +72,7 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
         temperature = config.optimise.temperature(step, config.temperature)
         mask_BAP = exact_mask(field_BAP, area_BA, canvas.weight_P, temperature)
         level_BA = level_BSA[:, step]
-        reward_B = scene.play(canvas.upsample(mask_BAP), level_BA, task.classify, objective)
+        reward_B = scene.play(canvas.unflatten(mask_BAP), level_BA, task.classify, objective)
         outline_BA = outline_per_area(canvas.unflatten(mask_BAP))
         loss = (objective.outline_weight * outline_BA.mean(1) - reward_B).sum()
         (field_BAP.grad,) = torch.autograd.grad(loss, field_BAP)

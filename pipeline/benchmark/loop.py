@@ -59,7 +59,8 @@ class Loop:
     def calls(self, batch: Batch) -> Calls:
         """What the classifier is asked for a batch; not as fast, as each step has to be seen."""
         self.counter.take()
-        self(batch, MicroBatch(self.worker.microbatch.images, record=False))
+        own = self.worker.microbatch
+        self(batch, MicroBatch(own.images, record=False, dtype=own.dtype))
         return self.counter.take()
 
 

@@ -23,62 +23,27 @@ against_images_per_s     of the peer's loop, and against_ratio: the method's loo
 
 from __future__ import annotations
 
-from collections import defaultdict
+import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import torch
 
-from inr_core import METHODS
+from inr_core import METHODS, fallbacks
 from pipeline.benchmark import GENERATED
+from pipeline.benchmark.figures import Benchmark
 from pipeline.benchmark.images import generate_images
 from pipeline.benchmark.loop import Batch, Loop, prepared
 from pipeline.benchmark.passes import PassCounter, peak_memory
 from pipeline.benchmark.step_profile import profile_step
 from pipeline.benchmark.turn import Turn, take_turn
-from pipeline.benchmark.whole_run import WholeRun, whole_run
-from pipeline.errors import RequestError
+from pipeline.benchmark.whole_run import SHARD, WholeRun, whole_run
+from pipeline.errors import RequestError, describe
 from pipeline.job import Job
+from pipeline.manifest import ImageRef
 from pipeline.run import Request, ShardWorker
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Benchmark:
-    """What was measured.
-
-    samples  values by name, one per turn or, of whole runs, per repeat; their median is the result
-    counts   whole numbers and means that no repeat changes: images, workers, batch, ...;
-             passes_per_image as counted, nominal_passes_per_image as planned,
-             forward_only_per_image further ones without gradient, which score the final masks;
-             peak_memory_bytes of the loop's process: of tensors on a GPU, else resident
-    step     seconds of the parts of an optimisation step; empty for other methods than inr
-    """
-
-    device: str
-    precision: str
-    counts: dict[str, float]
-    samples: dict[str, list[float]]
-    step: dict[str, float]
-
-    def median(self, name: str) -> float:
-        """The result of that name."""
-        return median(self.samples[name])
-
-    def results(self) -> dict[str, Any]:
-        """Everything as plain data: medians and counts by name, then step and samples."""
-        medians = {name: self.median(name) for name in self.samples}
-        return {
-            "device": self.device,
-            "precision": self.precision,
-            **medians,
-            **self.counts,
-            "step_seconds": self.step,
-            "samples": self.samples,
-        }
 
 
 def benchmark(
@@ -90,6 +55,7 @@ def benchmark(
     against: str | None = None,
     loading: float = 0.0,
     report: Callable[[str], None] = lambda doing: None,
+    keep: Callable[[Benchmark], None] = lambda found: None,
 ) -> Benchmark:
     """Measure a job on its first `images` images, or on generated ones.
 
@@ -97,44 +63,100 @@ def benchmark(
     against  another method, timed on the same images with its own settings
     loading  seconds from the command to this call, part of what it takes to start
     report   is told what is being done
+    keep     is given what has been measured, whenever there is more of it
+
+    A GPU has one user at a time: there, the worker of the loops is gone before whole runs begin,
+    which are compared with the loops of the same repeat.
     """
     _check_peer(job, against)
     if job.manifest == GENERATED:
         job = job.model_copy(update={"manifest": str(generate_images(folder / "images", images))})
     request = Request(job)
     refs = list(islice(request.manifest, images))
-    worker = ShardWorker(request.worker_spec())
-    batches = prepared(worker, refs)
-    loop = Loop(worker, PassCounter(worker.classifier.module), job.method, job.config)
-    peer = None if against is None else _peer(loop, against, batches[0])
-    report("warming up")
-    memory = _warm_up(loop, batches)
-    if peer is not None:
-        _warm_up(peer, batches)
-    samples: dict[str, list[float]] = defaultdict(list)
-    for repeat in range(1, repeats + 1):
-        report(f"repeat {repeat} of {repeats}: loop and bare classifier")
-        turns = [take_turn(loop, peer, batch) for batch in batches]
+    counts: dict[str, float] = {"workers": request.workers, "repeats": repeats, "images": len(refs)}
+    found = Benchmark(device=request.device, precision=request.precision, counts=counts)
+
+    def measure_whole(repeat: int, turns: list[Turn]) -> None:
         report(f"repeat {repeat} of {repeats}: whole run")
         out = f"{job.out or folder}/benchmark/{repeat}"
         whole = whole_run(job, refs, out, folder / "manifest.csv", request.device, request.workers)
-        for rates in (
-            *map(Turn.rates, turns),
-            _whole_rates(whole, turns, request.workers, loading),
-        ):
-            for name, value in rates.items():
-                samples[name].append(value)
+        found.add(_whole_rates(whole, turns, request.workers, loading))
+        keep(found)
+
+    report("warming up")
+    loops = Loops(request, refs, against, found)
+    later, turns = [], list[Turn]()
+    for repeat in range(1, repeats + 1):
+        report(f"repeat {repeat} of {repeats}: loop and bare classifier")
+        turns = loops.turns()
+        keep(found)
+        if has_one_user(request.device):
+            later.append((repeat, turns))
+        else:
+            measure_whole(repeat, turns)
     report("parts of a step")
-    step = profile_step(loop, batches[0]) if job.method == "inr" else {}
-    counts = {"workers": request.workers, "repeats": repeats, "peak_memory_bytes": memory}
-    counts |= {"images": len(refs), "batch": len(batches[0].ids)}
-    return Benchmark(
-        device=request.device,
-        precision=request.precision,
-        counts=counts | _passes(job, turns),
-        samples=dict(samples),
-        step=step,
-    )
+    loops.profile()
+    del loops
+    free_memory()
+    keep(found)
+    for repeat, turns in later:
+        measure_whole(repeat, turns)
+    return found
+
+
+class Loops:
+    """A worker in this process, its loop and that of a peer; what they show goes to `found`."""
+
+    def __init__(
+        self, request: Request, refs: Sequence[ImageRef], against: str | None, found: Benchmark
+    ) -> None:
+        self.job, self.found = request.job, found
+        worker = ShardWorker(request.worker_spec(min(len(refs), SHARD["cuda"])))
+        self.batches = prepared(worker, refs)
+        counter = PassCounter(worker.classifier.module)
+        self.loop = Loop(worker, counter, self.job.method, self.job.config)
+        self.peer = None if against is None else _peer(self.loop, against, self.batches[0])
+        found.counts["peak_memory_bytes"] = _warm_up(self.loop, self.batches)
+        found.counts["batch"] = len(self.batches[0].ids)
+        if self.peer is not None:
+            _warm_up(self.peer, self.batches)
+
+    def turns(self) -> list[Turn]:
+        """One over every batch."""
+        turns = [take_turn(self.loop, self.peer, batch) for batch in self.batches]
+        for turn in turns:
+            self.found.add(turn.rates())
+        self.found.counts |= _passes(self.job, turns)
+        self._note()
+        return turns
+
+    def profile(self) -> None:
+        """Time the parts of a step; where that fails, a note says why."""
+        if self.job.method != "inr":
+            return
+        self.loop.worker.microbatch.kept.clear()  # they hold memory, and are done
+        try:
+            self.found.step = profile_step(self.loop, self.batches[0])
+        except Exception as error:  # memory may run out; what was measured until now stays
+            self.found.notes.append(f"the parts of a step are not known: {describe(error)}")
+
+    def _note(self) -> None:
+        worker = self.loop.worker
+        self.found.counts["occupancy"] = worker.microbatch.occupancy.share
+        now = (*worker.notes, *worker.frozen.notes, *fallbacks())
+        self.found.notes += [note for note in dict.fromkeys(now) if note not in self.found.notes]
+
+
+def has_one_user(device: str) -> bool:
+    """Whether workers should not share the device with one that idles in this process."""
+    return device == "cuda"
+
+
+def free_memory() -> None:
+    """Give back what nobody in this process holds any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _passes(job: Job, turns: Sequence[Turn]) -> dict[str, float]:

@@ -131,6 +131,7 @@ def commit(folder: Path, shard_size: int, limit: int) -> Committing:
     run, sleeper = RunFolder(Store(request.store.uri)), Sleeper(0.0, "simulated")
     run.open(request.fingerprint)
     committed = request.committed()
+    run.begin(committed.names)
     times: list[tuple[float, float]] = []
     size = 0
     for shard in request.shards(request.plan(committed), committed, ""):
@@ -138,7 +139,7 @@ def commit(folder: Path, shard_size: int, limit: int) -> Committing:
         result = sleeper(shard) if full else _small(shard, sleeper)
         size += full * sum(map(len, result.tables.values()))
         began = time.perf_counter(), time.process_time()
-        run.commit(shard.name, result.tables, result.commit)
+        run.commit(result.tables, result.commit)
         times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
     seconds, processor = zip(*times, strict=True)
     return Committing(

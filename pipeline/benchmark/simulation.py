@@ -68,8 +68,8 @@ class _Clock(RunFolder):
         self.times: dict[str, list[tuple[float, int]]] = {}  # worker -> (time, images)
         self.memory: list[int] = []
 
-    def commit(self, shard_name: str, tables: Mapping[str, bytes], commit: Commit) -> None:
-        super().commit(shard_name, tables, commit)
+    def commit(self, tables: Mapping[str, bytes], commit: Commit) -> None:
+        super().commit(tables, commit)
         done = (time.monotonic(), len(commit.explained))
         self.times.setdefault(commit.worker, []).append(done)
         self.memory.append(private_memory())

@@ -31,8 +31,11 @@ _IMAGE: Row = {
     "width": 500,
     "height": 375,
     "crop": {"x0": 62.5, "y0": 0.0, "x1": 437.5, "y1": 375.0},
+    "bytes": 0,
+    "digest": "",
 }
 _EXPLANATION: Row = {
+    "target": 0,
     "restart": 0,
     "round": 0,
     "best": True,
@@ -41,7 +44,14 @@ _EXPLANATION: Row = {
     "steps": 0,
     "minimal_area": 0.1,
 }
-_MASK: Row = {"restart": 0, "round": 0, "score_kept": 0.9, "score_removed": 0.1}
+_MASK: Row = {
+    "target": 0,
+    "restart": 0,
+    "round": 0,
+    "best": True,
+    "score_kept": 0.9,
+    "score_removed": 0.1,
+}
 
 
 class Sleeper:
@@ -78,6 +88,6 @@ class Sleeper:
         rows.explanations.append({**_EXPLANATION, "id": ref.id, "parameters": parameters})
         for n, area in enumerate(AREAS):
             data = self.masks[(number * len(AREAS) + n) % DISTINCT]
-            mask = {"bytes": data, "path": f"{ref.id}_0_0_{area:g}.png"}
+            mask = {"bytes": data, "path": f"{ref.id}_0_0_0_{area:g}.png"}
             areas = {"area": area, "measured_area": area}
             rows.masks.append({**_MASK, **areas, "id": ref.id, "mask": mask})

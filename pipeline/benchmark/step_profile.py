@@ -67,7 +67,7 @@ class StepParts:
         objective = config.objective.for_rounds(config.rounds)
         self.slots = slots = _slots(loop, batch, objective)
         self.sides = objective.keeps + objective.removes
-        self.area_NA = slots.schedule.area_SA[0].expand(len(slots), -1).contiguous()
+        self.area_NA = slots.schedule.area_RSA[0, 0].expand(len(slots), -1).contiguous()
         self.theta_NK = slots.held.theta_NK.clone().requires_grad_()
         self.field_NAP = self._field().detach().requires_grad_()
         self.weight_NAP = slots.canvas.weight_P * torch.ones_like(self.field_NAP)
@@ -146,12 +146,14 @@ def _slots(loop: Loop, batch: Batch, objective: ObjectiveConfig) -> Slots:
     levels = scene.baseline_NLCHW.shape[1], config.optimise.steps, config.optimise.areas_per_step
     networks = Networks(
         theta_NK=theta_NK.to(device),
+        round_N=torch.zeros(count, dtype=torch.long, device=device),
         previous_NJK=theta_NK.new_zeros(count, 0, theta_NK.shape[1]).to(device),
         level_NSA=draw_levels(range(count), *levels).to(device),
         scene=scene.of([n % images for n in range(count)]),
     )
     ends = config.areas[0], config.areas[-1]
-    schedule = Schedule.of(config.optimise, ends, config.mask.temperature, networks.theta_NK)
-    slots = Slots(networks, schedule, loop.counter.module, config.mask, objective)
+    schedule = Schedule.of(config.optimise, [ends], config.mask.temperature, networks.theta_NK)
+    record = microbatch.record
+    slots = Slots(networks, schedule, loop.counter.module, config.mask, objective, record=record)
     slots.put(list(range(count)), networks.map(torch.clone))
     return slots

@@ -7,10 +7,11 @@ from pipeline.doors import lazy
 if TYPE_CHECKING:
     from pipeline.classifiers.checked import Checked, check_classifier
     from pipeline.classifiers.classifier import Classifier, load_classifier
+    from pipeline.classifiers.features import Features
     from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
     from pipeline.classifiers.kinds import KINDS, Kind
     from pipeline.classifiers.speed import seconds_of_a_pass
-    from pipeline.classifiers.threads import one_thread
+    from pipeline.classifiers.threads import cpus_of_a_gpu, helpers, one_thread
     from pipeline.classifiers.weights import check_weights
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -11,6 +11,7 @@ builtin:shapes         the small classifier in this package
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import warnings
@@ -28,7 +29,7 @@ from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
 from pipeline.classifiers.hubs import load_hf, load_timm
 from pipeline.classifiers.loaded import Loaded, filled
 from pipeline.classifiers.weights import load_state, read_state_dict, weights_digest
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, clean, describe
 from pipeline.images import Preprocess
 
 
@@ -55,7 +56,7 @@ class Classifier:
 
 
 def load_classifier(
-    spec: str,
+    spec: str | nn.Module,
     *,
     weights: str | None = None,
     preprocess: str | None = None,
@@ -64,16 +65,14 @@ def load_classifier(
 ) -> Classifier:
     """Load, freeze and try a classifier; RequestError says what is wrong with the request.
 
+    spec       KIND:NAME, or a module, of which a copy is frozen
     precision  None: fp32 on a CPU, bf16 on a GPU
     """
-    kind, _, name = spec.partition(":")
-    if kind not in _LOADERS or not name:
-        raise RequestError(
-            f"--model {spec}: not a classifier; expected KIND:NAME with KIND one of "
-            f"{', '.join(_LOADERS)} (for example torchvision:resnet50 or builtin:shapes; see "
-            "`xaipipe models`)"
-        )
-    loaded = _LOADERS[kind](name, weights)
+    if isinstance(spec, nn.Module):
+        loaded = _module(copy.deepcopy(spec), weights)
+        spec = type(spec).__name__
+    else:
+        loaded = _by_name(spec, weights)
     fields = loaded.preprocess.override(preprocess) if preprocess else loaded.preprocess
     digest = weights_digest(loaded.module)
     place = torch.device(device)
@@ -88,6 +87,17 @@ def load_classifier(
     )
 
 
+def _by_name(spec: str, weights: str | None) -> Loaded:
+    kind, _, name = spec.partition(":")
+    if kind not in _LOADERS or not name:
+        raise RequestError(
+            f"--model {spec}: not a classifier; expected KIND:NAME with KIND one of "
+            f"{', '.join(_LOADERS)} (for example torchvision:resnet50 or builtin:shapes; see "
+            "`xaipipe models`)"
+        )
+    return _LOADERS[kind](name, weights)
+
+
 def _count_classes(
     spec: str, classify: Callable[[Tensor], Tensor], fields: Preprocess, device: torch.device
 ) -> int:
@@ -98,7 +108,7 @@ def _count_classes(
             logits = classify(torch.zeros(shape, device=device))
     except Exception as error:  # whatever the user's model raises
         raise RequestError(
-            f"--model {spec}: failed on an input of {shape}: {type(error).__name__}: {error}; "
+            f"--model {spec}: failed on an input of {shape}: {describe(error)}; "
             "set the input size with --preprocess resize=..,crop=.."
         ) from error
     if logits.ndim != 2 or logits.shape[0] != 1 or logits.shape[1] < 2:
@@ -183,8 +193,8 @@ def _export(name: str, weights: str | None) -> Loaded:
 def _open_model(file: str) -> Any:
     try:
         return fsspec.open(file, "rb").open()
-    except OSError as error:
-        raise RequestError(f"--model: {file} cannot be read: {error}") from error
+    except Exception as error:  # every store raises its own
+        raise RequestError(f"--model: {file} cannot be read: {describe(error)}") from error
 
 
 def _refuse_weights(kind: str, weights: str | None) -> None:
@@ -196,17 +206,27 @@ def _python(name: str, weights: str | None) -> Loaded:
     module_name, _, factory = name.partition(":")
     try:
         module = getattr(importlib.import_module(module_name), factory)()
-    except (ImportError, AttributeError, TypeError) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the user's code raises, be it SystemExit
         raise RequestError(
-            f"--model python:{name}: {error}; expected python:MODULE:FACTORY, where FACTORY() "
-            "returns an nn.Module and MODULE can be imported by every worker"
+            f"--model python:{name}: {describe(error)}; expected python:MODULE:FACTORY, where "
+            "FACTORY() returns an nn.Module and MODULE can be imported by every worker"
         ) from error
     if not isinstance(module, nn.Module):
         raise RequestError(f"--model python:{name}: returned {type(module)}, expected an nn.Module")
+    return _module(module, weights)
+
+
+def _module(module: nn.Module, weights: str | None) -> Loaded:
+    """A module that may have attributes `preprocess` and `classes`."""
     if weights is not None:
-        load_state(module, read_state_dict(weights), weights, f"python:{name}")
-    fields = getattr(module, "preprocess", Preprocess())
-    return Loaded(module, fields, getattr(module, "classes", None))
+        load_state(module, read_state_dict(weights), weights, type(module).__name__)
+    fields, classes = getattr(module, "preprocess", None), getattr(module, "classes", None)
+    own = fields if isinstance(fields, Preprocess) else Preprocess()
+    if not isinstance(classes, list | tuple):
+        return Loaded(module, own, None)
+    return Loaded(module, own, tuple(clean(str(name)) for name in classes))
 
 
 def _builtin(name: str, weights: str | None) -> Loaded:

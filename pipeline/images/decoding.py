@@ -7,11 +7,14 @@ import math
 import re
 import warnings
 
-import fsspec
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.errors import ImageError
+from pipeline.images.reading import MAX_IMAGE_BYTES, read_bytes
+
+# No others: some of Pillow's run programs (EPS: Ghostscript) or follow what a file says.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 _UPRIGHT = {  # EXIF orientation -> what brings the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,35 +31,40 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", message="Corrupt EXIF data")
 
 
-def read_image(uri: str) -> Image.Image:
+def read_image(uri: str, max_bytes: int = MAX_IMAGE_BYTES) -> Image.Image:
     """An image file at any URL as upright RGB, fully decoded; of an animation the first frame.
 
     What is transparent becomes white. ImageError("read") where the file cannot be read,
     ImageError("decode") where it holds no usable image.
     """
-    data = _read_bytes(uri)
+    return decode_image(image_bytes(uri, max_bytes))
+
+
+def decode_image(data: bytes) -> Image.Image:
+    """An image file's content as upright RGB; ImageError("decode") where it is no usable image."""
     if not data:
         raise ImageError("decode", "the file is empty")
     try:
         with _open(data) as image:
-            image.load()
-            upright = _UPRIGHT.get(_orientation(image))
-            rgb = _to_rgb(image)
+            return upright_rgb(image)
     except ImageError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise almost anything
         raise ImageError("decode", f"the image cannot be decoded: {_plain(error)}") from None
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An opened image as upright RGB; ImageError("decode") for pixels that are no colours."""
+    image.load()
+    upright = _UPRIGHT.get(_orientation(image))
+    rgb = _to_rgb(image)
     return rgb if upright is None else rgb.transpose(upright)
 
 
-def _read_bytes(uri: str) -> bytes:
+def image_bytes(uri: str, max_bytes: int = MAX_IMAGE_BYTES) -> bytes:
+    """Content of an image's file at any URL; ImageError("read") where it cannot be read."""
     try:
-        if "://" not in uri:  # a plain path: fsspec would read a meaning into `::` in it
-            with open(uri, "rb") as file:
-                return file.read()
-        fs, path = fsspec.core.url_to_fs(uri)
-        data: bytes = fs.cat_file(path)
-        return data
+        return read_bytes(uri, max_bytes)
     except FileNotFoundError:
         raise ImageError("read", "there is no such file") from None
     except PermissionError:
@@ -68,9 +76,11 @@ def _read_bytes(uri: str) -> bytes:
 def _open(data: bytes) -> Image.Image:
     too_large = f"the image is larger than {Image.MAX_IMAGE_PIXELS} pixels; scale it down"
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError("decode", "the file is not an image of a known format") from None
+        raise ImageError(
+            "decode", f"the file is not an image of a known format ({', '.join(FORMATS)})"
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError("decode", too_large) from None
     if Image.MAX_IMAGE_PIXELS is not None and math.prod(image.size) > Image.MAX_IMAGE_PIXELS:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, describe
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -17,11 +17,10 @@ def list_images(fs: Any, path: str, uri: str, kind: str) -> list[str]:
     """Sorted images, as paths or URLs; `kind` is `glob` or `folder`. RequestError for none."""
     if "::" in uri and "://" in uri:
         raise RequestError(f"{uri}: a chained URL cannot be listed; name the images in a manifest")
-    if kind == "glob":
-        local = isinstance(fs, LocalFileSystem)
-        names = glob.glob(path, recursive=True) if local else fs.glob(path)
-    else:
-        names = _walk(path) if isinstance(fs, LocalFileSystem) else fs.find(path)
+    try:
+        names = _names(fs, path, kind)
+    except Exception as error:  # every store raises its own
+        raise RequestError(f"{uri}: cannot be listed: {describe(error)}") from error
     start = 0 if kind == "glob" else len(path)
     images = [n for n in names if n.lower().endswith(IMAGE_SUFFIXES) and "/." not in n[start:]]
     if not images:
@@ -31,6 +30,13 @@ def list_images(fs: Any, path: str, uri: str, kind: str) -> list[str]:
     if isinstance(fs, LocalFileSystem):
         return sorted(images)
     return sorted(fs.unstrip_protocol(name) for name in images)
+
+
+def _names(fs: Any, path: str, kind: str) -> list[str]:
+    local = isinstance(fs, LocalFileSystem)
+    if kind == "glob":
+        return list(glob.glob(path, recursive=True) if local else fs.glob(path))
+    return list(_walk(path) if local else fs.find(path))
 
 
 def _walk(folder: str) -> list[str]:

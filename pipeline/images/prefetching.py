@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.errors import ImageError
 
+GRACE_S = 2.0  # for loads to end
 T = TypeVar("T")
 V = TypeVar("V")
 
@@ -39,10 +41,47 @@ def prefetch(
                 fill()
                 yield result
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(pool, [future for _, future in waiting])
 
     fill()
     return loaded()
+
+
+def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """The items, each made in a thread while the caller works on the one before it.
+
+    The first is made at once. Closing waits for the item in the making, but not for long.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    coming = pool.submit(next, items, None)
+
+    def made() -> Generator[T, None, None]:
+        nonlocal coming
+        try:
+            while (item := coming.result()) is not None:
+                coming = pool.submit(next, items, None)
+                yield item
+        finally:
+            _end(pool, [coming])
+
+    return made()
+
+
+@contextmanager
+def closed(items: Generator[T, None, None]) -> Iterator[None]:
+    """Closes the items at the end, unless a thread is still at work in them."""
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            items.close()
+
+
+def _end(pool: ThreadPoolExecutor, futures: Iterable[Future[Any]]) -> None:
+    """End a pool, without waiting long for work that hangs: who interrupts it has said so once."""
+    late = wait([future for future in futures if not future.cancelled()], GRACE_S).not_done
+    pool.shutdown(wait=not late)
 
 
 def _next_result(waiting: deque[tuple[T, Future[V]]]) -> tuple[T, V] | tuple[T, ImageError]:

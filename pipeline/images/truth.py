@@ -19,13 +19,14 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.images.boxes import Box, parse_boxes
+from pipeline.images.decoding import FORMATS
+from pipeline.images.reading import read_bytes
 
 if TYPE_CHECKING:
     from pipeline.images.preprocess import Preprocess
@@ -135,12 +136,7 @@ def _value(cell: Any) -> int | None:
 
 def _read(path: str) -> bytes:
     try:
-        if "://" not in path:  # fsspec would read a meaning into `::` in a plain path
-            with open(path, "rb") as file:
-                return file.read()
-        fs, name = fsspec.core.url_to_fs(path)
-        data: bytes = fs.cat_file(name)
-        return data
+        return read_bytes(path)
     except FileNotFoundError:
         raise ImageError("truth", f"the mask {path} does not exist") from None
     except Exception as error:  # every store raises its own
@@ -155,7 +151,7 @@ def _classes(mode: str, values: NDArray[np.int64]) -> NDArray[np.int64]:
 def _values(data: bytes, name: str) -> tuple[str, NDArray[np.int64]]:
     """`P`, `L` or `RGB`, and the value of every pixel: R + 256 G + 65536 B of a colour."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
             lossy, mode = image.format in ("JPEG", "MPO"), image.mode
             pixels = np.asarray(image)

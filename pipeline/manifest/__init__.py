@@ -6,6 +6,8 @@ from pipeline.doors import lazy
 
 if TYPE_CHECKING:
     from pipeline.manifest.carried import coerce, reconcile
-    from pipeline.manifest.manifest import ImageRef, Manifest
+    from pipeline.manifest.ids import pair
+    from pipeline.manifest.manifest import ImageRef, Manifest, ManifestSummary
+    from pipeline.manifest.targets import Targets
 else:
     __getattr__, __dir__ = lazy(__name__)

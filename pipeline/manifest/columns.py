@@ -12,6 +12,7 @@ from pipeline.errors import RequestError
 from pipeline.manifest.table import Table
 
 IMAGE_COLUMNS = ("image", "file_name", "path", "uri", "url")  # the first one present counts
+SEPARATORS = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)", ",": "commas"}
 OUTPUT_COLUMNS = (
     "score",
     "target_name",
@@ -21,6 +22,8 @@ OUTPUT_COLUMNS = (
     "width",
     "height",
     "crop",
+    "bytes",
+    "digest",
 )
 
 
@@ -83,7 +86,23 @@ def _is_text(kind: pa.DataType) -> bool:
     return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
+def _separators(columns: Iterable[str]) -> str | None:
+    """What separates columns that were read as one, in words."""
+    names = list(columns)
+    for mark, word in SEPARATORS.items():
+        parts = {part.strip(' "') for name in names for part in name.split(mark) if mark in name}
+        if parts and (len(names) == 1 or parts & set(IMAGE_COLUMNS)):
+            return word
+    return None
+
+
 def _no_image_column(columns: Mapping[str, Any]) -> str:
+    if separators := _separators(columns):
+        first = next(iter(columns))
+        return (
+            f"columns are separated by {separators} (the first line begins with {first!r}); "
+            "expected tabs in a .tsv file, commas in a .csv file"
+        )
     folded = {name.casefold(): name for name in columns}
     close = [m for name in IMAGE_COLUMNS for m in get_close_matches(name, folded, n=1)]
     hint = f"; rename `{folded[close[0]]}` to `image`" if close else ""

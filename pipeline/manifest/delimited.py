@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from pipeline.manifest.cells import kind_of_text
 from pipeline.manifest.table import (
+    LONE_RETURNS,
     NumberedRows,
     Report,
     Table,
@@ -41,9 +42,21 @@ def _records(reader: Any, report: Report) -> Iterator[tuple[int, list[str]]]:
         except UnicodeDecodeError as error:
             return report(reader.line_num + 1, not_utf8(error))
         except csv.Error as error:
-            return report(line, f"broken quoting ({error}); the rest of the file was not read")
+            return report(line, f"{_broken(str(error))}; the rest of the file was not read")
         if record:
             yield line, record
+
+
+def _broken(error: str) -> str:
+    """What is wrong, from what Python's reader says."""
+    if "field limit" in error:
+        most = csv.field_size_limit()
+        return f"a field has more than {most} characters; or is its quote never closed?"
+    if "new-line character" in error:
+        return LONE_RETURNS
+    if "expected after" in error:
+        return f"broken quoting, or columns are separated by something else ({error})"
+    return f"broken quoting ({error})"
 
 
 def _csv_rows(

@@ -10,6 +10,7 @@ import glob
 import io
 import os
 import posixpath
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import RequestError
-from pipeline.images import list_images
+from pipeline.images import list_images, special_file
 from pipeline.manifest.delimited import csv_table, tsv_table
 from pipeline.manifest.jsonl import jsonl_table
 from pipeline.manifest.parquet import parquet_table
@@ -28,6 +29,7 @@ from pipeline.manifest.table import NumberedRows, Report, Table
 
 FORMATS = "CSV (.csv), TSV (.tsv), JSON lines (.jsonl, .ndjson), Parquet (.parquet)"
 _BUFFER = 1 << 20  # bytes read at once
+SILENT_S, TOTAL_S = 60.0, 300.0  # that a server may say nothing, and take for a request
 
 
 @contextmanager
@@ -35,6 +37,7 @@ def open_table(uri: str, report: Report) -> Iterator[Table]:
     """Opens a manifest file, folder or glob; RequestError when it is missing or unknown."""
     try:
         fs, path = _filesystem(uri)
+        _refuse_special(fs, path, uri)
         kind = _kind_of_source(fs, path, uri)
         if kind in _READERS:
             file = fs.open(path, "rb", compression="gzip" if _is_gzip(uri) else None)
@@ -43,7 +46,7 @@ def open_table(uri: str, report: Report) -> Iterator[Table]:
     except Exception as error:  # every store raises its own
         raise RequestError(f"{uri}: the manifest cannot be opened: {_say(error)}") from error
     if kind not in _READERS:
-        yield _image_table(list_images(fs, path, uri, kind), report)
+        yield _image_table(list_images(fs, path, uri, kind), _listed(fs, path, kind), report)
         return
     with io.BufferedReader(file, _BUFFER) as source:
         with _readable(uri):
@@ -67,8 +70,19 @@ def _filesystem(uri: str) -> tuple[Any, str]:
     """A plain path is taken as it is: fsspec would read a meaning into `::` in it."""
     if "://" not in uri:
         return LocalFileSystem(), os.path.abspath(uri)
-    fs, path = fsspec.core.url_to_fs(uri)
+    more: dict[str, Any] = {}
+    if uri.startswith(("http://", "https://")):
+        from aiohttp import ClientTimeout
+
+        more["client_kwargs"] = {"timeout": ClientTimeout(total=TOTAL_S, sock_read=SILENT_S)}
+    fs, path = fsspec.core.url_to_fs(uri, **more)
     return fs, path
+
+
+def _refuse_special(fs: Any, path: str, uri: str) -> None:
+    """RequestError for pipes and the like: a manifest is read more than once."""
+    if isinstance(fs, LocalFileSystem) and (kind := special_file(path)):
+        raise RequestError(f"{uri}: is {kind}; a manifest is read twice, so write it to a file")
 
 
 def _kind_of_source(fs: Any, path: str, uri: str) -> str:
@@ -104,8 +118,15 @@ def _suffix(uri: str) -> str:
 
 
 def _say(error: Exception) -> str:
+    for answer in (error, error.__cause__):  # fsspec calls most of them a missing file
+        status = getattr(answer, "status", 404)
+        if status != 404:
+            what = "fails" if status >= 500 else "refuses it"
+            return f"the server {what} ({status} {getattr(answer, 'message', '')})"
     if isinstance(error, FileNotFoundError):
-        return "there is no such file"
+        cause = error.__cause__
+        reachable = cause is None or hasattr(cause, "status")
+        return "there is no such file" if reachable else f"{cause} ({type(cause).__name__})"
     text = getattr(error, "strerror", None) or str(error) or "no reason was given"
     return f"{text} ({type(error).__name__})"
 
@@ -123,7 +144,14 @@ def _guarded(uri: str, rows: NumberedRows) -> NumberedRows:
         yield from rows
 
 
-def _image_table(images: list[str], report: Report) -> Table:
+def _listed(fs: Any, path: str, kind: str) -> str:
+    """The folder whose images are listed; of a glob what comes before its first wildcard."""
+    if kind == "glob":
+        path = posixpath.dirname(re.split(r"[*?\[]", path, maxsplit=1)[0])
+    return path if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
+
+
+def _image_table(images: list[str], folder: str, report: Report) -> Table:
     def rows() -> NumberedRows:
         for number, image in enumerate(images, 1):
             try:
@@ -133,7 +161,7 @@ def _image_table(images: list[str], report: Report) -> Table:
             else:
                 yield number, {"image": image}
 
-    return Table(columns={"image": pa.string()}, rows=rows(), unit="file")
+    return Table(columns={"image": pa.string()}, rows=rows(), unit="file", folder=folder)
 
 
 _READERS: dict[str, Callable[[str, BinaryIO, Report], Table]] = {

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Set
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import numpy as np
+
+
+def pair(id_: str, stands: int) -> int:
+    """One number for an id and what it stands for."""
+    return hash((id_, stands))
 
 
 class Ids:
@@ -23,8 +29,12 @@ class Ids:
         equal = self._hashes[1:] == self._hashes[:-1]
         return set(self._hashes[1:][equal].tolist())
 
-    def count(self, ids: Set[str]) -> int:
+    def count(self, ids: Collection[str]) -> int:
         """How many of these are among the manifest's."""
-        asked = np.fromiter(map(hash, ids), np.int64, len(ids))
+        return int(self.holds(map(hash, ids)).sum())
+
+    def holds(self, hashes: Iterable[int]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which of these are among the manifest's."""
+        asked = np.fromiter(hashes, np.int64)
         place = np.searchsorted(self._hashes, asked).clip(max=len(self._hashes) - 1)
-        return int((self._hashes[place] == asked).sum())
+        return np.asarray(self._hashes[place] == asked)

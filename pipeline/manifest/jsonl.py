@@ -10,7 +10,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from pipeline.manifest.cells import kind_of_json
-from pipeline.manifest.table import NumberedRows, Report, Table, not_utf8, text_lines
+from pipeline.manifest.table import LONE_RETURNS, NumberedRows, Report, Table, not_utf8, text_lines
 
 
 def jsonl_table(uri: str, source: BinaryIO, report: Report) -> Table:
@@ -34,7 +34,8 @@ def _jsonl_rows(
         except UnicodeDecodeError as error:
             report(number, not_utf8(error))
         except (ValueError, RecursionError) as error:
-            report(number, f"not JSON ({error}); expected one object per line")
+            why = LONE_RETURNS if b"\r" in line.strip() else "expected one object per line"
+            report(number, f"not JSON ({error}); {why}")
         else:
             if not isinstance(cells, dict):
                 report(number, f"JSON {type(cells).__name__}, expected an object: {{...}}")

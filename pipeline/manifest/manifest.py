@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
@@ -23,11 +22,12 @@ from pipeline.manifest.columns import (
     no_image,
 )
 from pipeline.manifest.files import folder_of, open_table
-from pipeline.manifest.ids import Ids
+from pipeline.manifest.identity import default_id, standing
+from pipeline.manifest.ids import Ids, pair
 from pipeline.manifest.problems import Problems
 from pipeline.manifest.table import Report, Table
 from pipeline.manifest.targets import Targets
-from pipeline.paths import plain_path, resolver
+from pipeline.paths import namer, plain_path, redacted, resolver
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,25 +36,28 @@ class ImageRef:
 
     `image` is an absolute local path or a full URL, `target` a class index or None for the
     classifier's top-1. `extra` holds every other column with the types of `ManifestSummary`;
-    `mask` in it is resolved like `image`; an empty cell is None.
+    `mask` in it is resolved like `image`; an empty cell is None. `stands` is a digest of what the
+    id stands for, the image and its target; 0 for a default id, which says it itself.
     """
 
     id: str
     image: str
     target: int | None
     extra: dict[str, Any]
+    stands: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestSummary:
     """What one pass over a manifest found.
 
-    `images` counts the rows after select and limit, `ids` are theirs; `extra_types` are in file
-    order.
+    `images` counts the rows after select and limit, `ids` are theirs, `pairs` are these together
+    with what they stand for (`pair`); `extra_types` are in file order.
     """
 
     images: int
     ids: Ids
+    pairs: Ids
     extra_types: dict[str, pa.DataType]
 
 
@@ -79,7 +82,8 @@ class Manifest:
         if limit is not None and limit < 1:
             raise RequestError(f"limit is {limit}; expected at least 1 image")
         self.uri = plain_path(uri)
-        self._resolve = resolver(folder_of(self.uri) if root is None else plain_path(root))
+        self._root = None if root is None else plain_path(root)
+        self._resolve = resolver(self._root or folder_of(self.uri))
         self._select = dict(select or {})
         self._limit = limit
         self._targets = Targets(classes)
@@ -97,7 +101,7 @@ class Manifest:
     def _survey(self, suspects: AbstractSet[int]) -> ManifestSummary:
         """suspects: hashes of ids that seem to be repeated; looked for where there are none."""
         problems = Problems(self.uri)
-        hashes = array("q")
+        hashes, pairs = array("q"), array("q")
         with open_table(self.uri, problems.add) as table:
             problems.unit = table.unit
             self._check_columns(table, problems)
@@ -105,8 +109,9 @@ class Manifest:
             text = (column, "id", "target", "mask", "bbox")
             kinds = ColumnKinds(table.kind_of, text) if table.kind_of else None
             first: dict[str, int] = {}  # where the suspects are
-            for line, ref_id, _, _, cells in self._rows(table, problems):
+            for line, ref_id, stands, _, _, cells in self._rows(table, problems):
                 hashes.append(key := hash(ref_id))
+                pairs.append(pair(ref_id, stands))
                 if key in suspects and (seen := first.setdefault(ref_id, line)) != line:
                     problems.add(line, _repeated(ref_id, cells, f"{table.unit} {seen}"))
                 _check_ground_truth(cells, line, problems.add)
@@ -127,7 +132,7 @@ class Manifest:
         self._kinds = {name: kinds[name] for name in extras} if kinds else {}
         types = {n: ARROW[self._kinds[n]] if kinds else t for n, t in extras.items()}
         types |= {name: pa.string() for name in ("mask", "bbox") if name in types}
-        return ManifestSummary(images=len(hashes), ids=ids, extra_types=types)
+        return ManifestSummary(images=len(hashes), ids=ids, pairs=Ids(pairs), extra_types=types)
 
     def __iter__(self) -> Iterator[ImageRef]:
         """The images in file order; checks the manifest first where that was not done."""
@@ -137,7 +142,7 @@ class Manifest:
         with open_table(self.uri, problems.add) as table:
             problems.unit = table.unit
             self._check_columns(table, problems)
-            for line, ref_id, path, target, cells in self._rows(table, problems):
+            for line, ref_id, stands, path, target, cells in self._rows(table, problems):
                 try:
                     extra = {
                         name: None if (cell := cells.get(name)) is None else to(cell)
@@ -146,15 +151,22 @@ class Manifest:
                 except ValueError as error:
                     problems.add(line, f"{error}; the manifest changed since it was checked")
                 problems.raise_any()
-                yield ImageRef(id=ref_id, image=self._resolve(path), target=target, extra=extra)
+                yield ImageRef(
+                    id=ref_id,
+                    image=self._resolve(path),
+                    target=target,
+                    extra=extra,
+                    stands=stands,
+                )
         problems.raise_any()
 
     def _rows(
         self, table: Table, problems: Problems
-    ) -> Iterator[tuple[int, str, str, int | None, Cells]]:
-        """Line, id, path as it is written, target and cells of every row that can be identified."""
+    ) -> Iterator[tuple[int, str, int, str, int | None, Cells]]:
+        """Line, id, what it stands for, path as it is written, target and cells of usable rows."""
         column = image_column(table.columns)
         targets = self._targets
+        name = namer(self._root or table.folder or folder_of(self.uri))
         for line, cells in self._selected(table):
             path = cells.get(column)
             if path is None or not isinstance(path, str) or not path.strip():
@@ -166,11 +178,13 @@ class Manifest:
                 if target is None:
                     problems.add(line, "" if problems.full else targets.problem(text))
             if "id" not in cells:
-                ref_id = blake2b(f"{self._resolve(path)}|{text}".encode()).hexdigest()[:16]
-            elif not (ref_id := _text(cells["id"])).strip():
+                ref_id, stands = default_id(name(path), text), 0
+            elif not (ref_id := redacted(_text(cells["id"]))).strip():
                 problems.add(line, "id is empty; fill it in, or drop the column for default ids")
                 continue
-            yield line, ref_id, path, target, cells
+            else:
+                stands = standing(name(path), target)
+            yield line, ref_id, stands, path, target, cells
 
     def _selected(self, table: Table) -> Iterator[tuple[int, Cells]]:
         rows = table.rows

@@ -32,9 +32,10 @@ def _parquet_rows(uri: str, parquet: pq.ParquetFile) -> NumberedRows:
         names = batch.schema.names
         try:
             columns = [column.to_pylist() for column in batch.columns]
-        except ValueError as error:  # nanoseconds where pandas is not installed
+        except (ValueError, OverflowError) as error:  # dates that Python does not have
             raise RequestError(
-                f"{uri}: a column cannot be read as Python values: {error}"
+                f"{uri}: a column cannot be read as Python values: {error} (a date outside the "
+                "years 1 to 9999, or nanoseconds without pandas); store it as text, or leave it out"
             ) from None
         for row in zip(*columns, strict=True):
             number += 1

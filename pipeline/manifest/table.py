@@ -6,8 +6,10 @@ a row to `report(number, text)` and goes on with the next one, so that one pass 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -16,6 +18,8 @@ import pyarrow as pa
 from pipeline.errors import RequestError
 from pipeline.manifest.cells import Cells
 
+LONGEST_LINE = 1 << 24  # bytes
+LONE_RETURNS = "lines end in a carriage return alone (old Macs); save the file with newlines"
 Report = Callable[[int, str], None]
 NumberedRows = Iterator[tuple[int, Cells]]
 
@@ -26,6 +30,7 @@ class Table:
 
     `columns` gives a column's Arrow type, or None where it has to be inferred with `kind_of`. A
     JSONL file adds columns while it is read (`grows`). `unit` is what a row's number counts.
+    `folder` is the one that was listed, if it was no file.
     """
 
     columns: dict[str, pa.DataType | None]
@@ -33,13 +38,22 @@ class Table:
     unit: str = "line"
     grows: bool = False
     kind_of: Callable[[Any], str] | None = None
+    folder: str | None = None
 
 
 def text_lines(source: BinaryIO) -> Iterator[bytes]:
-    """Lines without a byte order mark."""
-    lines = iter(source)
+    """Lines without a byte order mark; OSError for one that no text has."""
+    lines = _lines(source)
     first = next(lines, b"").removeprefix(b"\xef\xbb\xbf")
     return chain([first], lines) if first else lines
+
+
+def _lines(source: BinaryIO) -> Iterator[bytes]:
+    for line in iter(partial(source.readline, LONGEST_LINE), b""):
+        if len(line) == LONGEST_LINE:
+            why = LONE_RETURNS if b"\r" in line else "is it text?"
+            raise OSError(errno.EFBIG, f"a line has more than {LONGEST_LINE} bytes; {why}")
+        yield line
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:

@@ -1,19 +1,27 @@
-"""The page: sections in the order of a reader's questions - what, how good, what it looks like."""
+"""The page: its figures put in words and handed to the templates, which escape everything."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
+from inr_core.metrics import Interval
+from pipeline.paths import all_redacted, redacted
+from pipeline.regions import ClassContext
 from pipeline.report import charts
-from pipeline.report.examples import Example, Unreadable
-from pipeline.report.markup import Markup, element, join, percent
+from pipeline.report.comparison import Comparison
+from pipeline.report.failures import Failures
 from pipeline.report.measured import Measured
-from pipeline.report.pictures import gallery
+from pipeline.report.patterns import SHOWN, CueList
 from pipeline.report.settings import Facts
-from pipeline.report.tables import areas_table, classes_table, failures_table, metric_table
-from pipeline.report.totals import Totals
+from pipeline.report.text import DASH, figure, percent, printable
+from pipeline.report.totals import ClassTotals, Spread, Totals
+
+CLASSES = 1000  # rows of the table of classes
+SCRIPTS = ("tables", "pictures", "state", "verdicts", "filters", "cards", "patterns", "gallery")
+Cell = str | tuple[str, str]  # a figure, and what stands around it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,171 +30,194 @@ class Content:
 
     title, images  what was explained by what; how many images are explained, failed and to go
     facts          main settings; `settings`: all of them
-    failures       ((stage, reason), images), most first
     meanings       of the metrics, by name
+    sampling       which images the gallery shows; lost: (id, reason) of those it cannot
+    data           for the page's script
     """
 
     title: str
+    uri: str
     images: str
     facts: Facts
     settings: Facts
     totals: Totals
-    failures: Sequence[tuple[tuple[str, str], int]]
-    examples: Sequence[Example | Unreadable]
+    cues: CueList | None
+    context: Sequence[ClassContext]
+    comparisons: Sequence[Comparison]
+    changes: Sequence[Mapping[str, Any]]
     measured: Measured | None
     meanings: Mapping[str, str]
+    failures: Failures
+    sampling: str
+    lost: Sequence[tuple[str, str]]
+    data: Mapping[str, Any]
 
 
 def page(content: Content) -> str:
     """A whole HTML document, with nothing outside it."""
-    sections = (
-        [_scores(content.totals), _metrics(content), gallery(content.examples, content.totals)]
-        if content.totals.images
-        else [element("p", "No image of this run is explained yet.", class_="empty")]
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # no other command needs it
+
+    environment = Environment(
+        loader=PackageLoader("pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    body = element(
-        "body",
-        element("header", element("h1", content.title), element("p", content.images)),
-        element(
-            "main",
-            _tiles(content.totals),
-            _settings(content),
-            *sections,
-            _classes(content.totals),
-            _failures(content),
-        ),
-        element("script", _asset("page.js")),
+    environment.filters |= {"percent": percent, "figure": figure}
+    environment.globals["asset"] = _asset
+    return environment.get_template("page.html").render(_variables(content))
+
+
+def _variables(content: Content) -> dict[str, Any]:
+    totals = content.totals
+    shown = {name: getattr(content, name) for name in content.__slots__}
+    shown |= {
+        "data": all_redacted(content.data),
+        "facts_": content.facts,
+        "sections": _sections(content),
+        "shown_patterns": SHOWN,
+        "failures": _failures(content.failures),
+        "metrics": _metrics(content),
+        "context": [_context(c) for c in content.context[:CLASSES]],
+        "further_context": len(content.context[CLASSES:]),
+        "comparisons": [_comparison(c) for c in content.comparisons],
+    }
+    if totals.images:
+        shown |= {
+            "tiles": _tiles(totals),
+            "charts": _charts(totals),
+            "sufficient": totals.images - totals.minimal[None],
+            "areas": [
+                (percent(a.area), _spread(a.kept), _spread(a.removed), f"{a.images}")
+                for a in totals.areas
+            ],
+            "classes": [_class(c) for c in totals.classes[:CLASSES]],
+            "further_classes": len(totals.classes[CLASSES:]),
+        }
+    return shown
+
+
+def _sections(content: Content) -> list[tuple[str, str]]:
+    """Template and title of what there is, in the order of a reader's questions."""
+    some = content.totals.images > 0
+    every = [
+        ("run", "What was run", True),
+        ("needs", "What the model needs", some),
+        ("patterns", "Patterns", content.cues is not None),
+        ("context", "Without the object", bool(content.context)),
+        ("comparison", "Against other runs", some and bool(content.comparisons)),
+        ("diff", "What has changed", bool(content.changes)),
+        ("gallery", "Gallery", some or bool(content.failures.cards)),
+        ("review", "Review", some),
+        ("metrics", "Metrics", content.measured is not None),
+        ("classes", "Classes", some),
+        ("failures", "Failures", bool(content.failures.reasons)),
+    ]
+    return [(id_, title) for id_, title, there in every if there]
+
+
+def _asset(name: str) -> Any:
+    """A file of this package, or all of its scripts; none has text that would end its element."""
+    from markupsafe import Markup
+
+    folder = files("pipeline.report")
+    paths = (
+        [folder / "scripts" / f"{n}.js" for n in SCRIPTS] if name == "scripts" else [folder / name]
     )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", content.title),
-        element("style", _asset("page.css")),
-    )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+    return Markup("\n".join(path.read_text(encoding="utf-8") for path in paths))
 
 
-def _asset(name: str) -> Markup:
-    """A file beside this one; it has no text that would end its element."""
-    return Markup((files("pipeline.report") / name).read_text(encoding="utf-8"))
+def _printable(value: Any) -> Any:
+    return printable(redacted(value)) if type(value) is str else value  # markup is a subclass
 
 
-def _tiles(totals: Totals) -> Markup:
+def _tiles(totals: Totals) -> list[tuple[str, str]]:
     """The few figures to read first."""
-    if totals.score is None:
-        return Markup("")
     middle = next(a for a in totals.areas if a.area == totals.middle)
     sufficient = totals.images - totals.minimal[None]
     several = sum(count for rounds, count in totals.rounds.items() if rounds > 1)
     share = percent(totals.middle)
     shown = [
-        (f"{totals.score:.2f}", "mean score of the whole image"),
-        (f"{middle.kept.mean:.2f}", f"kept by the {share} inside the mask"),
-        (f"{middle.removed.mean:.2f}", f"left when those {share} are removed"),
+        (figure(totals.score), "mean score of the whole image"),
+        (figure(middle.kept.mean), f"kept by the {share} inside the mask"),
+        (figure(middle.removed.mean), f"left when those {share} are removed"),
         (
             percent(sufficient / totals.images, 0),
-            f"have a mask that keeps {percent(0.9)} of the score",
+            f"have a mask that keeps {percent(0.9)} of the score "
+            f"({sufficient} of {totals.images} images)",
         ),
     ]
-    if max(totals.rounds) > 1:
-        text = "have several explanations that do not overlap (rounds)"
+    if several:
+        text = f"have several explanations that do not overlap ({several} images)"
         shown.append((percent(several / totals.images, 0), text))
-    tiles = [
-        element("li", element("strong", value), element("span", text)) for value, text in shown
-    ]
-    return element("ul", *tiles, class_="tiles")
+    return shown
 
 
-def _scores(totals: Totals) -> Markup:
-    curve = element(
-        "figure",
-        element("figcaption", "Scores kept and removed"),
-        charts.curves(totals.areas, totals.score or 0.0),
-        element(
-            "p",
-            element("span", "kept", class_="key kept"),
-            element("span", "removed", class_="key removed"),
-            element("span", "whole image", class_="key whole"),
-            class_="keys",
-        ),
-    )
-    minimal = element(
-        "figure",
-        element("figcaption", f"Smallest area that keeps {percent(0.9)}"),
-        charts.bars(_minimal_shares(totals), "smallest sufficient area, % of the image"),
-    )
-    rounds = element(
-        "figure",
-        element("figcaption", "Explanations that do not overlap"),
-        charts.bars(
-            {f"{n}": totals.rounds[n] / totals.images for n in sorted(totals.rounds)},
-            "number of rounds",
-        ),
-    )
-    shown = [curve, minimal, *([rounds] if max(totals.rounds) > 1 else [])]
-    note = (
-        "Scores are the classifier's probability of the explained class, for the best restart of "
-        "round 0: kept, with only the mask shown; removed, with the mask perturbed. Lines "
-        "and large figures are means over images; bands and small figures go from the 10th to the "
-        "90th percentile."
-    )
-    return _section(
-        "Scores", element("p", note), element("div", *shown, class_="figures"), areas_table(totals)
-    )
-
-
-def _minimal_shares(totals: Totals) -> dict[str, float]:
+def _charts(totals: Totals) -> dict[str, Any]:
     areas = [a.area for a in totals.areas]
-    shares = {f"{100 * area:g}": totals.minimal[area] / totals.images for area in areas}
-    return shares | {"none": totals.minimal[None] / totals.images}
+    minimal = {percent(area): totals.minimal[area] / totals.images for area in areas}
+    minimal["none"] = totals.minimal[None] / totals.images
+    rounds = {f"{n}": totals.rounds[n] / totals.images for n in sorted(totals.rounds)}
+    return {
+        "curves": charts.curves(totals.areas, totals.score or 0.0),
+        "minimal": charts.bars(minimal, "smallest sufficient area"),
+        "rounds": charts.bars(rounds, "number of rounds") if max(totals.rounds) > 1 else "",
+    }
 
 
-def _metrics(content: Content) -> Markup:
-    if content.measured is None:
-        return Markup("")
-    tables = [
-        metric_table(m, content.meanings[m.name], content.measured.own)
-        for m in content.measured.metrics
+def _class(c: ClassTotals) -> tuple[Cell, ...]:
+    scores = (figure(value) for value in (c.score, c.kept, c.removed))
+    smallest = percent(c.minimal_area, 1)
+    return (c.name, f"{c.images}", *scores, smallest, f"{c.sufficient}")
+
+
+def _context(c: ClassContext) -> tuple[str, ...]:
+    scores = (c.score, c.score_object, c.score_context, c.score_nothing, c.reliance)
+    return (c.name, *map(figure, scores), f"{c.images}")
+
+
+def _failures(failures: Failures) -> list[tuple[str, str, str]]:
+    rows = [(stage, reason, f"{count}") for stage, reason, count in failures.reasons]
+    reasons, images = failures.further
+    return [*rows, ("", f"{reasons} further reasons", f"{images}")] if reasons else rows
+
+
+def _metrics(content: Content) -> list[dict[str, Any]]:
+    """A row for each run, a column for each area."""
+    return [
+        {
+            "name": m.name,
+            "meaning": content.meanings[m.name],
+            "head": ["run", *("mean" if a is None else percent(a) for a in m.areas)],
+            "rows": [(run, *map(_interval, found)) for run, found in m.runs.items()],
+        }
+        for m in (content.measured.metrics if content.measured else ())
     ]
-    note = join(
-        "Measured by ",
-        element("code", "xaipipe evaluate"),
-        f" in one way for every run, with hard masks: means over {content.measured.images} images "
-        f"and their {percent(0.95)} bootstrap intervals. This report's run is in bold.",
-    )
-    return _section("Metrics", element("p", note), element("div", *tables, class_="metrics"))
 
 
-def _classes(totals: Totals) -> Markup:
-    if not totals.classes:
-        return Markup("")
-    note = (
-        f"Means over the images of a class, lowest kept score first; kept and removed at "
-        f"{percent(totals.middle)} of the image. The smallest area is that of the images that "
-        "have one."
-    )
-    return _section("Classes", element("p", note), classes_table(totals.classes))
+def _comparison(c: Comparison) -> dict[str, Any]:
+    names = {"score": "score of the whole image", "minimal_area": "smallest area"}
+    rows = [
+        (
+            names.get(d.name, d.name.removeprefix("score_")),
+            percent(d.area) if d.area is not None else "",
+            figure(d.first),
+            figure(d.second),
+            _interval(d.difference, "+"),
+            f"{d.difference.images}",
+        )
+        for d in c.differences
+    ]
+    return {name: getattr(c, name) for name in c.__slots__} | {"rows": rows}
 
 
-def _failures(content: Content) -> Markup:
-    if not content.failures:
-        return Markup("")
-    note = "Images that were not explained, by the reason of their last attempt."
-    return _section("Failures", element("p", note), failures_table(content.failures))
+def _spread(spread: Spread) -> Cell:
+    return figure(spread.mean), f"{figure(spread.low)} to {figure(spread.high)}"
 
 
-def _settings(content: Content) -> Markup:
-    """The main ones in sight, all of them on demand."""
-    every = element("details", element("summary", "All settings"), _list(content.settings))
-    return _section("Run", _list(content.facts), every)
-
-
-def _list(pairs: Facts) -> Markup:
-    rows = [element("div", element("dt", name), element("dd", value)) for name, value in pairs]
-    return element("dl", *rows)
-
-
-def _section(title: str, *children: Markup) -> Markup:
-    return element("section", element("h2", title), *children)
+def _interval(found: Interval | None, sign: str = "") -> Cell:
+    if found is None:
+        return DASH
+    return figure(found.mean, sign), f"[{figure(found.low, sign)}, {figure(found.high, sign)}]"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inr_core import METHODS
-from pipeline.report.markup import percent
+from pipeline.report.text import percent
 from pipeline.run import Status
 from pipeline.tables import RunReader
 

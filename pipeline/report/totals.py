@@ -14,12 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.report.parts import SHARDS, parts
+from pipeline.report.parts import SHARDS, keys, parts
 from pipeline.tables import RunReader
 
 BINS = 1000  # of a score's histogram: percentiles are right to half a bin
 BAND = (0.1, 0.9)  # percentiles
 SCORES = ("score_kept", "score_removed")
+RANKED = pa.schema(
+    [("id", pa.string()), ("target", pa.int64()), ("target_name", pa.string()), ("kept", "f4")]
+)
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -68,7 +71,8 @@ class Totals:
     classes  lowest kept score first
     minimal  images by their minimal area, None: no stored area keeps enough
     rounds   images by the number of their rounds
-    ranking  table of id and kept, the score kept at the middle area; lowest first
+    ranking  table of id, target, target_name and kept, the score kept at the middle area; lowest
+             first
     """
 
     images: int
@@ -105,18 +109,19 @@ class _Adding:
         self.histograms: dict[tuple[float, str], Counts] = {}
         self.minimal: Counter[float | None] = Counter()
         self.rounds: Counter[int] = Counter()
-        self.ranking = [pa.table({"id": pa.array([], pa.string()), "kept": pa.array([], "f4")})]
+        self.ranking = [RANKED.empty_table()]
 
     def add(self, part: RunReader) -> None:
-        columns = ["id", "restart", "round", "best", "minimal_area"]
+        key = keys(part)
+        columns = [*key, "restart", "round", "best", "minimal_area"]
         explanations = part.explanations.to_table(columns=columns)
         first = explanations.filter((pc.field("round") == 0) & pc.field("best"))
-        images = part.images.to_table(columns=["id", "target_name", "score"])
-        images = images.join(first.select(["id", "restart", "minimal_area"]), "id")
+        images = part.images.to_table(columns=["id", "target", "target_name", "score"])
+        images = images.join(first.select([*key, "restart", "minimal_area"]), key)
         masks = part.masks.to_table(
-            columns=["id", "restart", "area", *SCORES], filter=pc.field("round") == 0
-        ).join(images, ["id", "restart"], join_type="inner")
-        last = explanations.group_by("id").aggregate([("round", "max")])["round_max"]
+            columns=[*key, "restart", "area", *SCORES], filter=pc.field("round") == 0
+        ).join(images, [*key, "restart"], join_type="inner")
+        last = explanations.group_by(key).aggregate([("round", "max")])["round_max"]
         self.rounds.update(n + 1 for n in last.to_pylist())
         self.minimal.update(images["minimal_area"].to_pylist())
         self._add_sums(images, masks)
@@ -138,9 +143,8 @@ class _Adding:
                 counts, _ = np.histogram(of_area[name].to_numpy(), BINS, (0, 1))
                 self.histograms[area, name] = self.histograms.get((area, name), 0) + counts
             if area == self.middle:
-                self.ranking.append(
-                    of_area.select(["id", "score_kept"]).rename_columns(["id", "kept"])
-                )
+                ranked = of_area.rename_columns({"score_kept": "kept"})
+                self.ranking.append(ranked.select(RANKED.names).cast(RANKED))
 
     def totals(self) -> Totals:
         classes = [] if self.by_class is None else self.by_class.to_pylist()
@@ -155,7 +159,7 @@ class _Adding:
             classes=self._classes(classes, masks),
             minimal=self.minimal,
             rounds=self.rounds,
-            ranking=ranking.sort_by([("kept", "ascending"), ("id", "ascending")]),
+            ranking=ranking.sort_by([(name, "ascending") for name in ("kept", "id", "target")]),
         )
 
     def _area(self, area: float, masks: Sequence[dict[str, Any]]) -> AreaTotals:

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING
 from pipeline.doors import lazy
 
 if TYPE_CHECKING:
-    from pipeline.results.evaluation import Evaluation
-    from pipeline.results.explained import classifier_of
+    from pipeline.results.alignment import same_class
+    from pipeline.results.animation import animate
+    from pipeline.results.drawing import LONGEST_SIDE, Drawing, Picture
+    from pipeline.results.explained import Model, model_of
     from pipeline.results.figures import difference, interval
     from pipeline.results.findings import Finding, Truth, find, read_truths
-    from pipeline.results.frontier import draw_frontier, points_of
-    from pipeline.results.gallery import Gallery, Picture, comparison
-    from pipeline.results.metrics_table import SCHEMA, write_metrics
+    from pipeline.results.frontier import PLOTTED, draw_frontier, points_of
+    from pipeline.results.gallery import Gallery, comparison, contact_sheets
+    from pipeline.results.metrics_table import SCHEMA, MetricsTable, write_table
+    from pipeline.results.originals import Originals
+    from pipeline.results.query import Hit, select
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 from pipeline.classifiers import Classifier, load_classifier
 from pipeline.errors import RequestError
 from pipeline.tables import RunReader
 
 
-def classifier_of(reader: RunReader, weights: str | None = None) -> Classifier:
-    """The classifier that a run explained; RequestError if its weights have changed."""
-    job = reader.folder.plans()[-1]["job"]
-    classifier = load_classifier(
-        job["model"], weights=weights or job["weights"], preprocess=job["preprocess"]
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A classifier by its names; travels to the workers.
+
+    digest  of the weights that it must have; None: whatever it has
+    run     whose classifier it is, for messages
+    """
+
+    spec: str
+    weights: str | None = None
+    preprocess: str | None = None
+    digest: str | None = None
+    run: str = ""
+
+    def load(self, device: str = "cpu") -> Classifier:
+        """The classifier in full precision; RequestError if its weights are others."""
+        classifier = _loaded(self.spec, self.weights, self.preprocess, device)
+        if self.digest not in (None, classifier.digest):
+            raise RequestError(
+                f"{self.run}: was made with other weights of {self.spec} than those of "
+                f"{self.weights or 'the model'}; name the right file with --weights"
+            )
+        return classifier
+
+
+@lru_cache(maxsize=2)  # who checks it and who works with it may be the same process
+def _loaded(spec: str, weights: str | None, preprocess: str | None, device: str) -> Classifier:
+    return load_classifier(
+        spec, weights=weights, preprocess=preprocess, device=device, precision="fp32"
     )
-    if classifier.digest != reader.fingerprint["weights"]:
-        raise RequestError(
-            f"{reader.store.uri}: was made with other weights of {job['model']} than those of "
-            f"{weights or job['weights'] or 'the model'}; name the right file with --weights"
-        )
-    return classifier
+
+
+def model_of(reader: RunReader, weights: str | None = None) -> Model:
+    """The classifier of a run; `weights` if its file has moved."""
+    job = reader.folder.plans()[-1]["job"]
+    return Model(
+        job["model"],
+        weights or job["weights"],
+        job["preprocess"],
+        reader.fingerprint["weights"],
+        reader.store.uri,
+    )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from pipeline.images import read_values
 from pipeline.tables import RunReader
 
 FOUND = 0.5  # a mask has found what covers this share of it
@@ -41,7 +41,7 @@ def read_truths(manifest: Path) -> dict[str, Truth]:
     """Ground truth of every image of the manifest."""
 
     def load(name: str) -> np.ndarray[Any, Any]:
-        return np.array(Image.open(manifest.parent / name)) > 127
+        return read_values(str(manifest.parent / name)) > 127
 
     with manifest.open(newline="") as stream:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,19 +10,18 @@ from statistics import mean
 from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from inr_core.metrics import Interval, bootstrap_interval
-from pipeline.images import COLOURS, PAPER, TEXT
+from pipeline.images import COLOURS
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 SCORES = ("kept", "removed")  # metrics whose difference goes up
 SHAPE = "perimeter"  # goes to the right
-SIZE = (760, 520)
-MARGIN = (70, 30, 30, 60)  # left, top, right, bottom
-TICKS = 5
-DOT = 5  # radius
-FAINT = (225, 225, 225)
+PLOTTED = (*SCORES, SHAPE)
+TITLES = {
+    "x": "perimeter over that of a disc: rounder is left",
+    "y": "score kept - score removed: up is better",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,33 +33,8 @@ class Point:
     y: Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """From values to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    @classmethod
-    def around(cls, intervals: Sequence[Interval], start: float, end: float) -> Axis:
-        """With room for all of the intervals and 5 % more."""
-        low, high = min(i.low for i in intervals), max(i.high for i in intervals)
-        room = 0.05 * (high - low) or 1.0
-        return cls(low - room, high + room, start, end)
-
-    def __call__(self, value: float) -> float:
-        """Pixel of a value."""
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
-
-    def ticks(self) -> list[float]:
-        """Values to write beside the axis."""
-        return [self.low + (n + 0.5) * (self.high - self.low) / TICKS for n in range(TICKS)]
-
-
 def points_of(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """Each run of the rows of `write_metrics`: its perimeter, and how far its scores are apart.
+    """Each run of these rows of a `MetricsTable`: its perimeter, and how far its scores are apart.
 
     All are means over areas, then over images.
     """
@@ -67,7 +42,7 @@ def points_of(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
         lambda: defaultdict(lambda: defaultdict(list))
     )
     for row in rows:
-        if row["metric"] in (*SCORES, SHAPE):
+        if row["metric"] in PLOTTED:
             by_run[row["run"]][row["id"]][row["metric"]].append(row["value"])
     return [_point(run, list(images.values())) for run, images in by_run.items()]
 
@@ -81,35 +56,46 @@ def _point(run: str, images: Sequence[Mapping[str, Sequence[float]]]) -> Point:
 
 def draw_frontier(points: Sequence[Point]) -> Image.Image:
     """A dot for each run, its 95 % intervals as lines; the best runs are at the upper left."""
-    left, top, right, bottom = MARGIN
-    x = Axis.around([p.x for p in points], left, SIZE[0] - right)
-    y = Axis.around([p.y for p in points], SIZE[1] - bottom, top)
-    page = Image.new("RGB", SIZE, PAPER)
-    draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(13)
-    _axes(draw, x, y, font)
-    draw.text((left, SIZE[1] - 26), "perimeter over that of a disc: rounder is left", TEXT, font)
-    draw.text((left, 6), "score kept - score removed: up is better", TEXT, font)
-    for number, point in enumerate(points):
-        _dot(draw, point, x, y, COLOURS[number % len(COLOURS)])
-    for point in points:
-        draw.text((x(point.x.mean) + DOT + 3, y(point.y.mean) - 18), point.name, TEXT, font)
-    return page
+    import vl_convert  # starts an engine of its own: only where a plot is made
+
+    lines = [
+        {
+            "mark": "rule",
+            "encoding": {axis: _axis(axis, "low"), f"{axis}2": {"field": f"{axis}high"}},
+        }
+        for axis in TITLES
+    ]
+    name = {"type": "text", "align": "left", "dx": 9, "dy": -9, "fontSize": 13}
+    words = {"text": {"field": "name"}, "color": {"value": "black"}}
+    colours = {"range": ["#{:02x}{:02x}{:02x}".format(*colour) for colour in COLOURS]}
+    colour = {"field": "name", "type": "nominal", "sort": None, "scale": colours, "legend": None}
+    spec = {
+        "width": 660,
+        "height": 430,
+        "padding": 12,
+        "background": "white",
+        "data": {"values": [_row(point) for point in points]},
+        "encoding": {axis: _axis(axis, "mean") for axis in TITLES} | {"color": colour},
+        "layer": [
+            *lines,
+            {"mark": {"type": "circle", "size": 110, "opacity": 1}},
+            {"mark": name, "encoding": words},
+        ],
+    }
+    return Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec)), formats=["PNG"]).convert("RGB")
 
 
-def _axes(draw: ImageDraw.ImageDraw, x: Axis, y: Axis, font: Font) -> None:
-    for value in x.ticks():
-        draw.line((x(value), y.start, x(value), y.end), FAINT)
-        draw.text((x(value), y.start + 6), f"{value:.2f}", TEXT, font, anchor="ma")
-    for value in y.ticks():
-        draw.line((x.start, y(value), x.end, y(value)), FAINT)
-        draw.text((x.start - 8, y(value)), f"{value:.2f}", TEXT, font, anchor="rm")
+def _row(point: Point) -> dict[str, Any]:
+    ends = {
+        f"{axis}{end}": getattr(interval, end)
+        for axis, interval in (("x", point.x), ("y", point.y))
+        for end in ("mean", "low", "high")
+    }
+    return {"name": point.name, **ends}
 
 
-def _dot(
-    draw: ImageDraw.ImageDraw, point: Point, x: Axis, y: Axis, colour: tuple[int, int, int]
-) -> None:
-    at = x(point.x.mean), y(point.y.mean)
-    draw.line((x(point.x.low), at[1], x(point.x.high), at[1]), colour)
-    draw.line((at[0], y(point.y.low), at[0], y(point.y.high)), colour)
-    draw.ellipse((at[0] - DOT, at[1] - DOT, at[0] + DOT, at[1] + DOT), colour)
+def _axis(axis: str, end: str) -> dict[str, Any]:
+    """Not from zero: what differs between runs is small."""
+    scale = {"zero": False, "padding": 24}
+    title = TITLES[axis]
+    return {"field": f"{axis}{end}", "type": "quantitative", "title": title, "scale": scale}

@@ -9,14 +9,17 @@ from pipeline.doors import lazy
 
 if TYPE_CHECKING:
     from pipeline.run.batches import chunks
-    from pipeline.run.driver import prepared, run
-    from pipeline.run.estimate import estimate_cost
-    from pipeline.run.plan import Plan, Request
+    from pipeline.run.cluster import Submission
+    from pipeline.run.device import c_compiler, places, prepare_device
+    from pipeline.run.driver import on_ray, prepared, run
+    from pipeline.run.estimate import Host, estimate_cost
+    from pipeline.run.plan import Request
+    from pipeline.run.spec import WorkerSpec
     from pipeline.run.status import Status
-    from pipeline.run.submission import Submission
     from pipeline.run.tally import Progress, Summary
     from pipeline.run.turns import Turn
+    from pipeline.run.work import Plan, Work
     from pipeline.run.worker import ShardWorker
-    from pipeline.run.workers import Workers
+    from pipeline.run.workers import Worker, Workers
 else:
     __getattr__, __dir__ = lazy(__name__)

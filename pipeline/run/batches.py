@@ -7,13 +7,59 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 from pipeline.errors import ImageError
 from pipeline.images import LoadedImage
 from pipeline.manifest import ImageRef
 from pipeline.tables import Row, Rows, failure_row
 
 T = TypeVar("T")
-Chunk = list[tuple[ImageRef, LoadedImage]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images that are explained together.
+
+    rgb_BCHW  their pixels on the host, uint8
+    room      the memory that holds them, for one batch after the other
+    """
+
+    items: list[tuple[ImageRef, LoadedImage]]
+    rgb_BCHW: Tensor
+    room: Tensor
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, part: slice) -> Batch:
+        return Batch(self.items[part], self.rgb_BCHW[part], self.room)
+
+
+class Staging:
+    """Host memory in which batches wait for the device: page-locked for a GPU, and used again.
+
+    images  that a batch has at the most
+    """
+
+    def __init__(self, images: int, device: torch.device) -> None:
+        self.images, self.pinned = images, device.type == "cuda"
+        self.free: list[Tensor] = []
+
+    def batch(self, items: list[tuple[ImageRef, LoadedImage]]) -> Batch:
+        """The images side by side."""
+        rgbs = [loaded.rgb for _, loaded in items]
+        try:
+            room = self.free.pop()
+        except IndexError:  # nobody waits: calls that overlap could hold all there are
+            shape = (self.images, *rgbs[0].shape)
+            room = torch.empty(shape, dtype=rgbs[0].dtype, pin_memory=self.pinned)
+        return Batch(items, torch.stack(rgbs, out=room[: len(rgbs)]), room)
+
+    def release(self, batch: Batch) -> None:
+        """Nobody reads the batch's pixels any more."""
+        self.free.append(batch.room)
 
 
 @dataclass(slots=True)

@@ -1,16 +1,41 @@
-"""The device of a worker: its settings, and images on their way there."""
+"""The devices of workers: which there are, their settings, and the compiler that they need."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+import shutil
 import sys
-from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+
+from pipeline.errors import RequestError
 
 MALLOPT = {"M_TRIM_THRESHOLD": -1, "M_MMAP_THRESHOLD": -3}  # of glibc's malloc.h
 KEPT_BYTES = 2**30  # freed memory up to this is used again, not given back
+
+
+def places(gpus: int | None, workers: int | None, address: str | None) -> tuple[str, int]:
+    """Device and number of actors: --gpus, else --workers, else whatever this machine has."""
+    here = gpus == 1 and workers == 0  # one GPU, in this process
+    if gpus and workers is not None and not here:
+        raise RequestError(
+            f"--gpus {gpus} and --workers {workers}: give one of the two, or --gpus 1 "
+            "--workers 0 for a GPU in this process"
+        )
+    visible = torch.cuda.device_count()
+    if gpus:
+        if address is None and gpus > visible:
+            raise RequestError(
+                f"--gpus {gpus}: this machine has {visible}; use --workers N for CPUs, or "
+                "--address for a cluster"
+            )
+        return "cuda", 0 if here else gpus
+    if workers is not None:
+        return "cpu", workers
+    if visible and gpus is None:
+        return "cuda", visible
+    return "cpu", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def prepare_device(device: str, threads: int, max_memory: int | None, *, compile: bool) -> None:
@@ -42,9 +67,6 @@ def _keep_memory() -> None:
                 libc.mallopt(option, KEPT_BYTES)
 
 
-def upload(pixels: Sequence[Tensor], device: torch.device) -> Tensor:
-    """Images (C, H, W) as one tensor (B, C, H, W) on the device, without waiting for a GPU."""
-    image_BCHW = torch.stack(list(pixels))
-    if device.type == "cuda":
-        return image_BCHW.pin_memory().to(device, non_blocking=True)
-    return image_BCHW.to(device)
+def c_compiler() -> str | None:
+    """The C compiler that Triton would take, by its own rules; None where it finds none."""
+    return os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")

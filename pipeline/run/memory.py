@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from statistics import median
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 
-from inr_core import MicroBatch
-from pipeline.classifiers import Frozen
+from inr_core import METHODS, InrConfig, MicroBatch, is_out_of_memory
+from pipeline.classifiers import Classifier
+from pipeline.run.spec import WorkerSpec
 
 PROBES = (4, 8)  # images of two passes; what the larger one takes more is that of the images
 SIZES = (32, 64, 128, 256, 512)  # images at once whose speed is measured
-NEAR = 0.95  # of the best rate: the smallest size that reaches it is taken
-SHARE = 0.8  # of the memory for the classifier's passes; the method's own tensors take the rest
-REPEATS = 3
+NEAR = 0.98  # of the best rate: a smaller size is taken that reaches it
+SHARES = {  # of the memory; what is left is for libraries, and for gaps
+    "step": 0.35,  # passes in a step, whose memory a CUDA graph keeps for itself
+    "pass": 0.35,  # passes outside of steps: of the start, and for scores
+    "method": 0.2,  # the method's own tensors, the next batch included
+}
 WAVES = 4  # times as many networks as are optimised side by side: images alone take little memory
 
 
 class Meter(Protocol):
-    """Measures passes of a classifier, forward and back to the image.
+    """Measures a classifier in a method's hands.
 
     limit  bytes that tensors may take in all
     """
@@ -31,55 +35,87 @@ class Meter(Protocol):
         """Bytes of all tensors, at the most, during a pass of so many images."""
 
     def rate(self, images: int) -> float:
-        """Images/s in passes of so many images."""
+        """Work in a second with calls of so many images; memory may run out."""
 
 
 class CudaMeter:
     """By the statistics of CUDA's allocator and the clock."""
 
-    def __init__(self, frozen: Frozen, side: int, max_memory: int | None) -> None:
-        self.frozen, self.side = frozen, side
-        free, _ = torch.cuda.mem_get_info(frozen.device)
-        free += torch.cuda.memory_reserved(frozen.device)
-        self.limit = free if max_memory is None else min(free, max_memory)
+    def __init__(self, classifier: Classifier, spec: WorkerSpec, record: bool) -> None:
+        self.classifier, self.spec, self.record = classifier, spec, record
+        free, _ = torch.cuda.mem_get_info(classifier.device)
+        free += torch.cuda.memory_reserved(classifier.device)
+        self.limit = free if spec.max_memory is None else min(free, spec.max_memory)
 
     def peak(self, images: int) -> int:
         """Of the second pass: in the first one, cuDNN tries kernels out."""
         self._pass(images)
-        torch.cuda.reset_peak_memory_stats(self.frozen.device)
+        torch.cuda.reset_peak_memory_stats(self.classifier.device)
         self._pass(images)
-        return torch.cuda.max_memory_allocated(self.frozen.device)
+        return torch.cuda.max_memory_allocated(self.classifier.device)
 
     def rate(self, images: int) -> float:
-        """From the median of a few passes after a first one."""
-        self._pass(images)
-        seconds = []
-        for _ in range(REPEATS):
-            started = time.perf_counter()
-            self._pass(images)
-            seconds.append(time.perf_counter() - started)
+        """Of the second time: in the first one, compilers compile and graphs are recorded."""
+        networks, samples = METHODS[self.spec.method].together(self.spec.config)
+        batch = max(1, images // (networks * samples))
+        microbatch = MicroBatch(images, record=self.record, dtype=self.classifier.module.shown)
+        if self.spec.compile:
+            sizes = sizes_of_calls(batch, microbatch, self.spec)
+            self.classifier.module.compile_for(lambda: sizes)
+        rates = [self._rate(batch, microbatch) for _ in range(2)]
         torch.cuda.empty_cache()
-        return images / median(seconds)
+        if microbatch.images < images:
+            raise torch.OutOfMemoryError(f"{images} images at once are too many")
+        return rates[-1]
+
+    def _rate(self, batch: int, microbatch: MicroBatch) -> float:
+        started = time.perf_counter()
+        if isinstance(self.spec.config, InrConfig):
+            self._explain(batch, self.spec.config, microbatch)
+            return batch / (time.perf_counter() - started)
+        self._pass(microbatch.images)  # other methods may take thousands of passes, all alike
+        return microbatch.images / (time.perf_counter() - started)
+
+    def _explain(self, batch: int, config: InrConfig, microbatch: MicroBatch) -> None:
+        """One round of the method, start, steps and scores, on images of noise."""
+        side, device = self.classifier.preprocess.crop, self.classifier.device
+        METHODS["inr"].explain(
+            torch.randn(batch, 3, side, side, device=device),
+            torch.zeros(batch, dtype=torch.long, device=device),
+            torch.ones(batch, device=device),
+            [str(image) for image in range(batch)],
+            self.classifier.classify,
+            replace(config, rounds=1, objective=config.objective.for_rounds(config.rounds)),
+            seed=self.spec.seed,
+            microbatch=microbatch,
+            module=self.classifier.module,
+            custom_baseline=torch.zeros(3, side, side, device=device),
+        )
 
     def _pass(self, images: int) -> None:
-        shape = (images, 3, self.side, self.side)
-        image = torch.zeros(shape, device=self.frozen.device, requires_grad=True)
-        torch.autograd.grad(self.frozen(image).sum(), image)
-        torch.cuda.synchronize(self.frozen.device)
+        side, device = self.classifier.preprocess.crop, self.classifier.device
+        image = torch.zeros(images, 3, side, side, device=device, requires_grad=True)
+        torch.autograd.grad(self.classifier.classify(image).sum(), image)
+        torch.cuda.synchronize(device)
 
 
 def best_microbatch(meter: Meter) -> int:
     """Images that the classifier should see at once: as few as are nearly as fast as possible.
 
-    Where none of SIZES fits, the largest power of two that does; 1 where nothing seems to fit.
+    From the most that fit downwards, as each size has to be compiled, until one is slower. Where
+    none of SIZES fits, the largest power of two that does; 1 where nothing seems to fit.
     """
     room = images_that_fit(meter)
-    rates = {}
-    for size in (size for size in SIZES if size <= room):
+    rates: dict[int, float] = {}
+    for size in sorted((size for size in SIZES if size <= room), reverse=True):
         try:
             rates[size] = meter.rate(size)
-        except torch.OutOfMemoryError:  # others may have taken memory meanwhile
+        except Exception as error:  # others may have taken memory meanwhile
+            if not is_out_of_memory(error):
+                raise
             room = size - 1
+            continue
+        if rates[size] < NEAR * max(rates.values()):
             break
     if not rates:
         return int(2 ** (room.bit_length() - 1))
@@ -87,14 +123,16 @@ def best_microbatch(meter: Meter) -> int:
 
 
 def images_that_fit(meter: Meter) -> int:
-    """Images of a pass that takes SHARE of the memory, at least 1."""
+    """Images of a pass that takes its share of the memory, at least 1."""
     try:
         small, large = (meter.peak(images) for images in PROBES)
-    except torch.OutOfMemoryError:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         return 1
     each = max(1.0, (large - small) / (PROBES[1] - PROBES[0]))
     fixed = small - PROBES[0] * each
-    return max(1, int((SHARE * meter.limit - fixed) / each))
+    return max(1, int(min(SHARES["step"], SHARES["pass"]) * (meter.limit - fixed) / each))
 
 
 def batch_for(microbatch: int, networks: int, samples: int) -> int:
@@ -106,6 +144,10 @@ def batch_for(microbatch: int, networks: int, samples: int) -> int:
     return max(1, WAVES * microbatch // (networks * samples))
 
 
-def images_of_a_call(batch: int, microbatch: int, networks: int, samples: int) -> int:
-    """Images of most calls of the classifier, as `MicroBatch` cuts the networks of a batch."""
-    return MicroBatch(microbatch).at_once(batch * networks, samples) * samples
+def sizes_of_calls(batch: int, microbatch: MicroBatch, spec: WorkerSpec) -> list[int]:
+    """Images of most calls of the classifier, ascending, as the method cuts a batch of images."""
+    networks, samples = METHODS[spec.method].together(spec.config)
+    if spec.device == "cpu":  # which takes one image after the other
+        return [microbatch.at_once(networks, samples) * samples]
+    most = microbatch.room(batch * networks, samples)
+    return [count * samples for count in microbatch.sizes(samples) if count <= most]

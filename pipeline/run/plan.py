@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,39 +15,24 @@ import torch
 from inr_core import METHODS
 from pipeline.classifiers import PRECISION, Classifier, Precision, load_classifier, one_thread
 from pipeline.errors import ImageError, RequestError
-from pipeline.images import read_image
+from pipeline.images import MAX_IMAGE_BYTES, read_image
 from pipeline.job import Job
 from pipeline.manifest import ImageRef, Manifest, coerce, reconcile
+from pipeline.paths import all_redacted, redacted
 from pipeline.run.batches import chunks
+from pipeline.run.changes import changed_files, changed_rows, refuse_changes
+from pipeline.run.device import places
 from pipeline.run.spec import WorkerSpec
+from pipeline.run.work import Plan
+from pipeline.run.worker import ShardWorker
 from pipeline.store import Committed, RunFolder, Store
-from pipeline.tables import SCHEMA_VERSION, Shard
+from pipeline.tables import SCHEMA_VERSION, RunTables, Shard, check_version, first_files
 
 LARGEST_SHARD = {"cpu": 16, "cuda": 256}  # images: minutes of work, lost when a worker dies
 SHARDS_PER_WORKER = 4  # at least, while there are images enough: so that no worker idles at the end
 # 0: the worker measures. 1: on a CPU, neither larger batches nor more networks at once are faster
 BATCH = MICROBATCH = {"cpu": 1, "cuda": 0}
 COMPILE = {"cpu": False, "cuda": True}  # on a CPU, compiled classifiers are not faster
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a run would do.
-
-    images   rows of the manifest after --select and --limit
-    done     of these, explained already; failed: set aside by earlier runs
-    pending  to be explained now, in `shards` shards of at most `shard_size` images
-    workers  actors, 0 = in this process; device `cpu` or `cuda`
-    """
-
-    images: int
-    done: int
-    failed: int
-    pending: int
-    shards: int
-    shard_size: int
-    workers: int
-    device: str
 
 
 class Request:
@@ -76,24 +60,40 @@ class Request:
             classes=self.classifier.classes,
         )
         found = self.manifest.check()
-        self.images, self.ids = found.images, found.ids
+        self.found, self.images = found, found.images
         stored = None
         if self.folder is not None and not job.overwrite:
             stored = self.folder.fingerprint()
+            if stored is not None:
+                check_version(job.out or "", stored)
         self.columns = reconcile(found.extra_types, stored)
         self.fingerprint = fingerprint(job, self.classifier, self.columns, self.precision)
         if self.folder is not None and stored is not None:
             self.folder.check(self.fingerprint)
 
     def committed(self) -> Committed:
-        """What the output holds already."""
-        if self.folder is None or self.job.overwrite:
+        """What the output holds already and is to stay.
+
+        RequestError names rows that have changed since, if the job does not decide about them.
+        """
+        if self.folder is None:
             return Committed()
-        return Committed.of(self.folder)
+        if self.job.overwrite:
+            return Committed(contents=self.folder.contents())
+        committed = Committed.of(self.folder)
+        if self.job.changed == "keep":
+            return committed
+        changed = changed_rows(self.found, committed, self.job.retry_failed)
+        if self.job.changed == "explain":
+            return committed.without(changed | self._changed_files(committed))
+        if changed:
+            refuse_changes(self.manifest.uri, str(self.job.out), self.manifest, changed)
+        return committed
 
     def plan(self, committed: Committed) -> Plan:
         """Counts what is pending, without reading the manifest again."""
-        done, failed = self.ids.count(committed.explained), self.ids.count(committed.failed)
+        ids = self.found.ids
+        done, failed = ids.count(committed.explained), ids.count(committed.failed)
         pending = self.images - done - (0 if self.job.retry_failed else failed)
         size = self._shard_size(pending)
         return Plan(
@@ -119,8 +119,8 @@ class Request:
             coerced = [dataclasses.replace(r, extra=coerce(r.extra, self.columns)) for r in refs]
             yield Shard(tuple(coerced), salt)
 
-    def worker_spec(self) -> WorkerSpec:
-        """What the workers need to know."""
+    def worker_spec(self, shard: int = 0) -> WorkerSpec:
+        """What the workers need to know; `shard` images come at once, at the most."""
         job = self.job
         return WorkerSpec(
             model=job.model,
@@ -137,7 +137,37 @@ class Request:
             compile=COMPILE[self.device] if job.compile is None else job.compile,
             max_memory=job.max_memory,
             baseline=job.baseline,
+            shard=shard,
+            workers=max(1, self.workers),
+            max_image_bytes=job.max_image_bytes or MAX_IMAGE_BYTES,
         )
+
+    def make(self, plan: Plan) -> Callable[..., ShardWorker]:
+        """Makes a worker; travels to where it works."""
+        return partial(ShardWorker, self.worker_spec(plan.shard_size))
+
+    def first_files(self) -> dict[str, bytes]:
+        """What lies beside the tables from the start, by name."""
+        return first_files(self.columns, redacted(self.job.model), self.job.method)
+
+    def about(self) -> dict[str, Any]:
+        """What the stored plan says of it besides the counts."""
+        return {"manifest": self.manifest.uri, "job": self.job.resolved()}
+
+    def reasons(self) -> list[tuple[tuple[str, str], int]]:
+        """((stage, reason), images) of what has failed, most first."""
+        return RunTables(str(self.job.out)).failure_reasons()
+
+    def _changed_files(self, committed: Committed) -> set[str]:
+        """Explained images of the manifest whose files are others now."""
+        if not committed.explained:
+            return set()
+        columns = ["id", "bytes", "digest"]
+        table = RunTables(str(self.job.out)).images.to_table(columns=columns).to_pydict()
+        known = dict(
+            zip(table["id"], zip(table["bytes"], table["digest"], strict=True), strict=True)
+        )
+        return changed_files(self.manifest, known.get, committed.since)
 
     def _shard_size(self, pending: int) -> int:
         if self.job.shard_size is not None:
@@ -154,7 +184,7 @@ def fingerprint(
     Not in it: how many images at once, on how many workers, compiled or not. These change sums in
     their last bits, on GPUs only or when asked for, and a run may go on with others.
     """
-    return {
+    content = {
         "schema_version": SCHEMA_VERSION,
         "method": job.method,
         "model": job.model,
@@ -166,6 +196,8 @@ def fingerprint(
         "columns": [[name, str(type_)] for name, type_ in columns.items()],
         **dataclasses.asdict(job.config),
     }
+    redacted: dict[str, Any] = all_redacted(content)  # as it is stored
+    return redacted
 
 
 def _check_method(job: Job, classifier: Classifier) -> None:
@@ -188,28 +220,10 @@ def _image_digest(uri: str | None) -> str | None:
 
 def where(job: Job) -> tuple[str, int]:
     """Device and number of actors: --gpus, else --workers, else whatever this machine has."""
-    device, workers = _where(job)
+    device, workers = places(job.gpus, job.workers, job.address)
     if device == "cpu" and job.max_memory is not None:
         raise RequestError(
             f"--max-memory {job.max_memory.human_readable(decimal=True)}: bounds what a GPU worker "
             "takes, but this run has CPU workers; leave it out, or give --gpus N"
         )
     return device, workers
-
-
-def _where(job: Job) -> tuple[str, int]:
-    if job.gpus and job.workers is not None:
-        raise RequestError(f"--gpus {job.gpus} and --workers {job.workers}: give one of the two")
-    visible = torch.cuda.device_count()
-    if job.gpus:
-        if job.address is None and job.gpus > visible:
-            raise RequestError(
-                f"--gpus {job.gpus}: this machine has {visible}; use --workers N for CPUs, or "
-                "--address for a cluster"
-            )
-        return "cuda", job.gpus
-    if job.workers is not None:
-        return "cpu", job.workers
-    if visible and job.gpus is None:
-        return "cuda", visible
-    return "cpu", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from inr_core import AnyConfig
 from pipeline.classifiers import Precision
+from pipeline.images import MAX_IMAGE_BYTES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,9 @@ class WorkerSpec:
     max_memory  bytes that a GPU worker may take for tensors
     threads     CPU threads; the same for every run, since sums depend on it in their last bit
     baseline    path or URL of the user's own baseline image
+    shard       images of a shard, at the most; 0: unknown
+    workers     of the run, on all nodes
+    max_image_bytes  that are read of an image
     """
 
     model: str
@@ -38,3 +42,6 @@ class WorkerSpec:
     max_memory: int | None = None
     threads: int = 1
     baseline: str | None = None
+    shard: int = 0
+    workers: int = 1
+    max_image_bytes: int = MAX_IMAGE_BYTES

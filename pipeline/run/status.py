@@ -14,6 +14,7 @@ class Status:
 
     state         of the last driver that ended by itself: finished, interrupted, stopped, or None
     explained     ids in `images`; failed: ids that only failed; pending: planned, neither of both
+    lost          ids whose tables are missing; among the pending ones
     rows, bytes   per table, and in all
     images_per_s  since the last plan was made, None before the first commit
     last_commit   epoch seconds
@@ -24,6 +25,7 @@ class Status:
     explained: int
     failed: int
     pending: int
+    lost: int
     shards: int
     rows: dict[str, int]
     bytes: int
@@ -33,7 +35,8 @@ class Status:
     @classmethod
     def of(cls, folder: RunFolder) -> Status:
         """Read the plans, the markers and the summary."""
-        commits = list(folder.commits())
+        found = list(folder.contents().read())
+        commits = [commit for commit, whole in found if whole]
         explained = {id_ for commit in commits for id_ in commit.explained}
         failed = {id_ for commit in commits for id_ in commit.failed} - explained
         rows: Counter[str] = Counter()
@@ -43,6 +46,8 @@ class Status:
         started = plan.get("started", 0.0)
         recent = [c for c in commits if c.finished >= started]
         last = max((c.finished for c in commits), default=0.0)
+        lost = [commit for commit, whole in found if not whole]
+        early = sum(len(c.explained) + len(c.failed) for c in lost if c.finished < started)
         count = sum(len(c.explained) + len(c.failed) for c in recent)
         summary = folder.summary() or {}
         if summary.get("finished", 0.0) < started:  # of an earlier driver
@@ -52,7 +57,8 @@ class Status:
             ended=summary.get("finished"),
             explained=len(explained),
             failed=len(failed),
-            pending=max(0, plan.get("pending", 0) - count),
+            pending=max(0, plan.get("pending", 0) - count) + early,
+            lost=sum(len(c.explained) + len(c.failed) for c in lost),
             shards=len(commits),
             rows=dict(rows),
             bytes=sum(sum(commit.bytes.values()) for commit in commits),

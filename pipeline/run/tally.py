@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 
-from pipeline.run.plan import Plan
+from pipeline.run.work import Plan
 from pipeline.tables import ShardResult
+
+FAILURES_IN_A_ROW = 100  # and nothing explained: something is wrong with more than the images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a run is: images in all, done before it, explained and failed by it, seconds.
 
+    failed_before of those done before: they failed, and are not tried again
     notes         what its workers have to say, each once
     workers       that it has, and how many of them have been ready
     images_per_s  since the first commit, without the start; None before it
@@ -24,6 +28,7 @@ class Progress:
     explained: int
     failed: int
     seconds: float
+    failed_before: int = 0
     notes: tuple[str, ...] = ()
     workers: int = 0
     ready: int = 0
@@ -42,6 +47,7 @@ class Summary(Progress):
 class Tally:
     """Counts results as they come.
 
+    in_a_row     images that have failed since a commit with an explained one
     first, last  when there was a commit, and images worked on by then
     """
 
@@ -49,6 +55,7 @@ class Tally:
     workers: int
     explained: int = 0
     failed: int = 0
+    in_a_row: int = 0
     started: float = dataclasses.field(default_factory=time.monotonic)
     notes: list[str] = dataclasses.field(default_factory=list)
     ready: int = 0
@@ -58,14 +65,23 @@ class Tally:
 
     def begin(self, notes: tuple[str, ...]) -> None:
         """A worker is ready."""
-        self.notes += [note for note in notes if note not in self.notes]
+        for note in notes:
+            self.note(note)
         self.began = self.began or time.monotonic()
         self.ready = min(self.workers, self.ready + 1)  # replacements do not count
 
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def add(self, result: ShardResult) -> None:
         """A shard is committed."""
+        for note in result.notes:
+            self.note(note)
         self.explained += len(result.commit.explained)
         self.failed += len(result.commit.failed)
+        self.in_a_row = 0 if result.commit.explained else self.in_a_row + len(result.commit.failed)
         self.last = time.monotonic(), self.explained + self.failed
         self.first = self.first or self.last
 
@@ -77,6 +93,7 @@ class Tally:
             explained=self.explained,
             failed=self.failed,
             seconds=time.monotonic() - self.started,
+            failed_before=self.plan.images - self.plan.pending - self.plan.done,
             notes=tuple(self.notes),
             workers=self.workers,
             ready=self.ready,
@@ -94,3 +111,15 @@ class Tally:
             return None
         since, before = self.first if self.last[1] > self.first[1] else (self.began, 0)
         return (self.last[1] - before) / max(1e-9, self.last[0] - since)
+
+
+def too_many_failed(most: int | float | None, tally: Tally) -> bool:
+    """Whether so many images in a row have failed that the run must not go on.
+
+    most  a count, or a share of all images; None: a count that holds until one is explained
+    """
+    if most is None:
+        none = not (tally.plan.done or tally.explained)
+        return none and tally.in_a_row >= FAILURES_IN_A_ROW
+    limit = most if isinstance(most, int) else math.ceil(most * tally.plan.images)
+    return tally.in_a_row >= limit

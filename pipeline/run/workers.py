@@ -1,4 +1,4 @@
-"""Workers: what explains shards, here or on Ray."""
+"""Workers: what explains or analyses shards, here or on Ray."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pipeline.run.turns import Turn
 from pipeline.tables import Shard, ShardResult
 
 Ready = Callable[[tuple[str, ...]], None]  # called with the notes of each worker that is ready
+Note = Callable[[str], None]  # called with what else the user should know, perhaps repeatedly
 
 
 class Worker(Protocol):
@@ -28,14 +29,17 @@ class Worker(Protocol):
 class Workers:
     """Who explains the shards.
 
-    make    makes the worker of this name, in the process where it works
-    count   of workers; 0 is one in this process, without Ray
-    device  `cpu`, or `cuda` for one GPU each
+    make     makes the worker of this name, in the process where it works; with keywords as in
+             `BrokenWorker.change` where one has died
+    count    of workers; 0 is one in this process, without Ray
+    device   `cpu`, or `cuda` for one GPU each
+    timeout  seconds for a shard, and without any worker; None: as long as seems reasonable
     """
 
-    make: Callable[[str], Worker]
+    make: Callable[..., Worker]
     count: int
     device: str
+    timeout: float | None = None
 
 
 def run_here(

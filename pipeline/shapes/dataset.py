@@ -12,12 +12,14 @@ from PIL import Image
 from pipeline.shapes.images import CLASSES, Mask, generate
 
 
-def write_dataset(folder: str | Path, count: int, seed: int) -> Path:
+def write_dataset(folder: str | Path, count: int, seed: int, cues: float = 1.0) -> Path:
     """Writes `count` images with their ground truth as PNG and returns the path of `manifest.csv`.
 
     Columns: `id, image, target` (class name)`, mask` (of the object)`, cue_mask` (empty where there
     is none)`, bbox` (`x0,y0,x1,y1` of the object, x1 and y1 exclusive). Paths are relative to the
     manifest. Classes take turns.
+
+    cues  share of the images of a class with a cue that show it
     """
     folder = Path(folder)
     for name in ("images", "masks", "cues"):
@@ -26,13 +28,14 @@ def write_dataset(folder: str | Path, count: int, seed: int) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "image", "target", "mask", "cue_mask", "bbox"])
-        writer.writerows(_write_image(folder, index, seed) for index in range(count))
+        writer.writerows(_write_image(folder, index, seed, cues) for index in range(count))
     return path
 
 
-def _write_image(folder: Path, index: int, seed: int) -> list[str]:
+def _write_image(folder: Path, index: int, seed: int, cues: float) -> list[str]:
     """Writes one image and its masks; returns its row of the manifest."""
-    item = generate(index, seed=seed)
+    turn = index // len(CLASSES)
+    item = generate(index, seed=seed, with_cue=int((turn + 1) * cues) > int(turn * cues))
     name = f"shapes-{index:05d}"
     arrays = {"images": item.pixels, "masks": _grey(item.object_mask)}
     if item.cue_mask is not None:

@@ -154,11 +154,16 @@ def draw_batch(pool: Pool, config: TrainConfig, rng: torch.Generator) -> tuple[T
     return masked, soft_targets(pool.labels[chosen], evidence, mask, config.smoothing)
 
 
-def train(pool: Pool, config: TrainConfig) -> tuple[ShapesNetwork, list[float]]:
-    """A network in `eval()` and the loss of every step."""
+def train(
+    pool: Pool, config: TrainConfig, start: ShapesNetwork | None = None
+) -> tuple[ShapesNetwork, list[float]]:
+    """A network in `eval()` and the loss of every step; it begins with the weights of `start`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = ShapesNetwork().to(memory_format=torch.channels_last)
+        network = ShapesNetwork()
+    if start is not None:
+        network.load_state_dict(start.state_dict())
+    network = network.to(memory_format=torch.channels_last)
     rng = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

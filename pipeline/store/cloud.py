@@ -42,15 +42,21 @@ class Cloud:
         content: bytes = self._fs.cat_file(self._path(name))
         return content
 
-    def files(self, folder: str) -> list[str]:
+    def files(self, folder: str) -> dict[str, int]:
         path = self._path(folder)
         entries = self._fs.ls(path, detail=True)
-        names = [e["name"].removeprefix(path + "/") for e in entries if e["type"] == "file"]
-        return [name for name in names if name and "/" not in name]  # "": a folder placeholder
+        sizes = {
+            e["name"].removeprefix(path + "/"): e["size"] for e in entries if e["type"] == "file"
+        }
+        return {n: sizes[n] for n in sizes if n and "/" not in n}  # "": a folder placeholder
 
     def remove(self, name: str) -> None:
         # One by one: the bulk deletion of s3fs does not report what it could not delete.
         self._fs.rm_file(self._path(name))
+
+    def remove_folder(self, folder: str) -> None:
+        for path in self._fs.find(self._path(folder)):
+            self._fs.rm_file(path)
 
     def has(self, name: str) -> bool:
         try:

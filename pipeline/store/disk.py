@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,20 +12,25 @@ from contextlib import contextmanager, suppress
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import RequestError
+from pipeline.store.layout import RUN
 
-# Half-written files live here and not beside their final name: Polars refuses a folder of tables
-# that holds any other file, so one left over by a killed process would break reading.
-TEMPORARY = "_run/tmp"
 NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK}
 
 
 class Disk:
-    """The backend of `Store` for local folders; RequestError if a file is in the place."""
+    """The backend of `Store` for local folders; RequestError if a file is in the place.
+
+    temporary  folder of half-written files, which do not lie beside their final name: Polars
+               refuses a folder of tables that holds any other file, as a killed process leaves one
+    """
 
     errors: tuple[type[Exception], ...] = (OSError,)
     remedy = "expected a folder that can be read and written: check the path and its permissions"
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, temporary: str = RUN.temporary) -> None:
+        if "\0" in uri:
+            raise RequestError(f"{uri!r}: holds a NUL character, which no path has")
+        self.temporary = temporary
         self.uri: str = LocalFileSystem._strip_protocol(uri)  # absolute, ~ expanded
         if os.path.exists(self.uri) and not os.path.isdir(self.uri):
             raise RequestError(f"{self.uri}: is a file, expected a folder; name another one")
@@ -52,12 +58,20 @@ class Disk:
         with open(self._path(name), "rb") as file:
             return file.read()
 
-    def files(self, folder: str) -> list[str]:
+    def files(self, folder: str) -> dict[str, int]:
+        found = {}
         with os.scandir(self._path(folder)) as entries:
-            return [entry.name for entry in entries if entry.is_file()]
+            for entry in entries:
+                with suppress(FileNotFoundError):  # gone since listed
+                    if entry.is_file():
+                        found[entry.name] = entry.stat().st_size
+        return found
 
     def remove(self, name: str) -> None:
         os.unlink(self._path(name))
+
+    def remove_folder(self, folder: str) -> None:
+        shutil.rmtree(self._path(folder))
 
     def has(self, name: str) -> bool:
         return os.path.isfile(self._path(name))
@@ -77,7 +91,7 @@ class Disk:
     @contextmanager
     def _temporary(self, data: bytes) -> Iterator[str]:
         """Path of a file that holds `data` durably; gone afterwards."""
-        path = self._with_parent(f"{TEMPORARY}/{uuid.uuid4().hex}")
+        path = self._with_parent(f"{self.temporary}/{uuid.uuid4().hex}")
         try:
             with open(path, "xb") as file:
                 _write_through(file.fileno(), data)

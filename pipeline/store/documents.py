@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import RunError
+from pipeline.paths import all_redacted
 from pipeline.store.store import Store
 
 
 def encode(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True).encode()
+    """The object without the secrets of URLs in it."""
+    return json.dumps(all_redacted(content), sort_keys=True).encode()
 
 
 def decode(store: Store, name: str, data: bytes) -> dict[str, Any]:

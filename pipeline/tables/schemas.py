@@ -1,4 +1,4 @@
-"""Schemas of the output tables (version 1) and their Parquet encoding.
+"""Schemas of the output tables (version 2) and their Parquet encoding.
 
 Tables are encoded in memory: an interrupted write to a cloud store could publish half an object.
 """
@@ -13,7 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SCHEMA_VERSION = 1
+from pipeline.errors import RequestError
+from pipeline.paths import all_redacted
+
+SCHEMA_VERSION = 2
 
 _BOX = pa.struct([(side, pa.float64()) for side in ("x0", "y0", "x1", "y1")])
 _PNG = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -31,11 +34,14 @@ IMAGES = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("crop", _BOX),
+        ("bytes", pa.int64()),
+        ("digest", pa.string()),
     ]
 )
 EXPLANATIONS = pa.schema(
     [
         ("id", pa.string()),
+        ("target", pa.int64()),
         ("restart", pa.int32()),
         ("round", pa.int32()),
         ("best", pa.bool_()),
@@ -49,8 +55,10 @@ EXPLANATIONS = pa.schema(
 MASKS = pa.schema(
     [
         ("id", pa.string()),
+        ("target", pa.int64()),
         ("restart", pa.int32()),
         ("round", pa.int32()),
+        ("best", pa.bool_()),
         ("area", pa.float64()),
         ("measured_area", pa.float64()),
         ("score_kept", pa.float32()),
@@ -81,6 +89,17 @@ for _name in ("score_kept", "score_removed"):
     _HUGGING_FACE["info"]["features"][_name]["dtype"] = "float32"  # Arrow prints it as "float"
 
 
+def check_version(uri: str, fingerprint: Mapping[str, Any]) -> None:
+    """RequestError if a run was written with another schema version."""
+    found = fingerprint.get("schema_version")
+    if found != SCHEMA_VERSION:
+        raise RequestError(
+            f"{uri}: holds a run of schema version {found}, expected {SCHEMA_VERSION} (rows have a "
+            "`target`, masks a `best`); explain into another --out, or discard that run with "
+            "`xaipipe run --overwrite`"
+        )
+
+
 def schemas(extra_types: Mapping[str, pa.DataType]) -> dict[str, pa.Schema]:
     """Schema of every table; `extra_types` are the manifest's further columns, kept in `images`."""
     images = IMAGES
@@ -96,12 +115,16 @@ def schemas(extra_types: Mapping[str, pa.DataType]) -> dict[str, pa.Schema]:
 
 
 def encode(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
-    """Rows as one Parquet file; equal rows give equal bytes."""
-    table = pa.Table.from_pylist(list(rows), schema=schema)
+    """Rows as one Parquet file, without the secrets of URLs; equal rows give equal bytes."""
+    return encode_table(pa.Table.from_pylist(list(map(all_redacted, rows)), schema=schema))
+
+
+def encode_table(table: pa.Table) -> bytes:
+    """A table as one Parquet file."""
     dictionary = [
         name
-        for name in ("target_name", "predicted_name", "stage", "reason")
-        if name in schema.names
+        for name in ("target_name", "predicted_name", "stage", "reason", "run", "method", "metric")
+        if name in table.schema.names
     ]
     sink = io.BytesIO()
     pq.write_table(
@@ -113,3 +136,9 @@ def encode(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
         write_page_index=True,
     )
     return sink.getvalue()
+
+
+def decode(data: bytes) -> list[dict[str, Any]]:
+    """The rows of an encoded table."""
+    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(data)).to_pylist()
+    return rows

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
+from jobs.console import Console
 from jobs.progress import clock, progress, rest
 from pipeline import Progress, read
 from pipeline.shapes import write_dataset

@@ -1,5 +1,7 @@
 """`xaipipe evaluate`: values re-derived from the tables, runs side by side, clear refusals."""
 
+import shutil
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -175,3 +177,73 @@ def test_a_class_outside_the_objects_set_has_no_localisation(runs, xaipipe, tmp_
     found = values(tmp_path / "metrics.parquet")
     assert {key[1] for key in found if key[2] == "precision"} == {"shapes-00000"}
     assert {key[1] for key in found if key[2] == "kept"} == {"shapes-00000", "shapes-00001"}
+
+
+def test_the_same_again_measures_nothing_and_a_grown_run_only_what_is_new(runs, xaipipe, tmp_path):
+    given = {"manifest": str(runs / "data" / "manifest.csv"), "model": "builtin:shapes"}
+    given |= {"method": "centre", "areas": AREAS, "workers": 0, "out": str(tmp_path / "out")}
+    driver.run(Request(load_job(None, {**given, "limit": 2})), lambda p: None)
+    code, text = xaipipe("evaluate", tmp_path / "out")
+    assert code == 0 and "2 images in" in text
+    first = values(tmp_path / "metrics.parquet")
+    driver.run(Request(load_job(None, given)), lambda p: None)
+    code, text = xaipipe("evaluate", tmp_path / "out")
+    assert code == 0 and "1 images in" in text and "2 were done before" in text
+    second = values(tmp_path / "metrics.parquet")
+    assert first.items() < second.items() and len({key[1] for key in second}) == 3
+    code, text = xaipipe("evaluate", tmp_path / "out")
+    assert code == 0 and "0 images in" in text
+    assert values(tmp_path / "metrics.parquet") == second
+
+
+def test_another_judge_is_refused_by_name_until_it_replaces_the_first(
+    runs, xaipipe, tmp_path, monkeypatch
+):
+    (tmp_path / "second_judge.py").write_text(
+        "from pipeline.images import Preprocess\n"
+        "from pipeline.shapes import MEAN, SIZE, STD, load_shapes\n"
+        "def make():\n"
+        "    module = load_shapes()\n"
+        "    module.preprocess = Preprocess(resize=SIZE, crop=SIZE, mean=MEAN, std=STD)\n"
+        "    return module\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    to = ["--to", tmp_path / "m.parquet"]
+    assert xaipipe("evaluate", runs / "few", "--judge", "builtin:shapes", *to)[0] == 0
+    other = [runs / "few", "--judge", "python:second_judge:make", *to]
+    code, text = xaipipe("evaluate", *other)
+    assert (
+        code == 2 and 'judge: it was made with "builtin:shapes"' in text and "--overwrite" in text
+    )
+    assert xaipipe("evaluate", runs / "few", *to)[0] == 0  # without a judge: nothing to refuse
+    assert not any("judge" in metric for _, _, metric, _ in values(tmp_path / "m.parquet"))
+    assert xaipipe("evaluate", *other, "--overwrite")[0] == 0
+    assert any("judge" in metric for _, _, metric, _ in values(tmp_path / "m.parquet"))
+
+
+def test_images_that_cannot_be_measured_fail_and_the_others_are_measured(runs, xaipipe, tmp_path):
+    shutil.copytree(runs / "data", tmp_path / "data")
+    given = {"manifest": str(tmp_path / "data" / "manifest.csv"), "model": "builtin:shapes"}
+    given |= {"method": "centre", "areas": AREAS, "workers": 0, "out": str(tmp_path / "out")}
+    driver.run(Request(load_job(None, given)), lambda p: None)
+    next((tmp_path / "data" / "images").iterdir()).unlink()
+    code, text = xaipipe("evaluate", tmp_path / "out")
+    assert code == 3 and "1 failed" in text and "1 x read: there is no such file" in text
+    assert len({key[1] for key in values(tmp_path / "metrics.parquet")}) == 2
+
+
+def test_classes_that_differ_are_never_compared(runs, xaipipe, tmp_path):
+    lines = (runs / "data" / "manifest.csv").read_text().splitlines()
+    manifest = runs / "data" / "other.csv"
+    cells = lines[1].split(",")
+    cells[2] = "5"  # of class 0
+    manifest.write_text("\n".join([lines[0], ",".join(cells), *lines[2:3]]) + "\n")
+    given = {"manifest": str(manifest), "model": "builtin:shapes", "areas": AREAS}
+    given |= {"method": "centre", "workers": 0, "out": str(tmp_path / "out")}
+    driver.run(Request(load_job(None, given)), lambda p: None)
+    code, text = xaipipe(
+        "evaluate", runs / "centre", "--against", tmp_path / "out", "--to", tmp_path / "m"
+    )
+    assert code == 0 and "1 images, mean" in text, text
+    assert "left out of centre: 2 images" in text and "left out of out: 1 images" in text
+    assert "1 of the images that all runs have are explained for different classes" in text

@@ -82,7 +82,7 @@ def test_the_gallery_shows_the_stored_mask_in_the_size_of_the_picture(manifest, 
     driver.run(Request(job), lambda progress: None)
     run = pipeline.read(str(tmp_path / "out"))
     id_ = run.ids(1)[0]
-    large = run.mask(id_, 0.3, restart=None, round=0, size=(300, 200))
+    large = run.explained(id_).sized([0.3], restart=None, round=0, size=(300, 200))[0]
     assert large.shape == (300, 200)
     assert large.mean() == pytest.approx(run.stored_mask(id_, 0.3).mean(), abs=2)
     assert large[150, 100] == 255 and large[0, 0] == 0 and len(np.unique(large)) > 2

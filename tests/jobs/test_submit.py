@@ -5,16 +5,18 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from pipeline import load_job, read
-from pipeline.run.submission import job_file
+from pipeline.run.cluster import job_file
 from pipeline.shapes import write_dataset
 
 BIN = Path(sys.executable).parent
+TOKEN = "0123456789abcdef" * 4
 
 
 def free_port() -> int:
@@ -28,14 +30,15 @@ def head(tmp_path):
     environment = {
         **os.environ,
         "PATH": f"{BIN}:{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "disabled",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     dashboard = free_port()
     command = [str(BIN / "ray"), "start", "--head", "--num-cpus", "2", "--disable-usage-stats"]
     command += ["--port", str(free_port()), "--dashboard-host", "127.0.0.1"]
     command += ["--dashboard-port", str(dashboard), "--dashboard-agent-listen-port"]
-    command += [str(free_port())]
+    command += [str(free_port()), "--node-ip-address", "127.0.0.1"]
     # In a process group of its own: `ray stop` would end every Ray on this machine.
     process = subprocess.Popen(
         [*command, "--block"],
@@ -45,6 +48,7 @@ def head(tmp_path):
         stderr=subprocess.DEVNULL,
     )
     wait_until_it_answers(dashboard)
+    del environment["RAY_AUTH_MODE"]  # of users, the token is enough
     yield f"http://127.0.0.1:{dashboard}", environment
     process.terminate()
     process.wait(timeout=60)
@@ -54,7 +58,10 @@ def wait_until_it_answers(port: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/version", timeout=2):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/version", timeout=2)
+        except urllib.error.HTTPError as error:
+            with error:
+                assert error.code == 401  # it wants a token
                 return
         except OSError:
             time.sleep(0.2)
@@ -62,7 +69,7 @@ def wait_until_it_answers(port: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_submitted_job_runs_on_the_cluster_and_its_exit_code_comes_back(head, tmp_path):
+def test_a_submitted_job_runs_and_its_exit_code_comes_back_to_those_with_the_token(head, tmp_path):
     address, environment = head
     write_dataset(tmp_path / "data", 2, 0)
     (tmp_path / "data" / "images" / "broken.png").write_text("no image")
@@ -78,6 +85,13 @@ def test_a_submitted_job_runs_on_the_cluster_and_its_exit_code_comes_back(head, 
     assert "explained 2 images" in done.stdout
     assert "the file is not an image" in done.stdout
     assert read(str(tmp_path / "out")).images.count_rows() == 2
+    for token in ({}, {"RAY_AUTH_TOKEN": "f" * 64}):  # last, so that the head is started once
+        stranger = {k: v for k, v in environment.items() if k != "RAY_AUTH_TOKEN"} | token
+        done = subprocess.run(
+            command, env=stranger, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "wants its token" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_paths_become_absolute_and_the_driver_joins_its_own_cluster(monkeypatch, tmp_path):

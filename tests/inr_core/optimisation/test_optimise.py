@@ -11,9 +11,11 @@ from inr_core.game.perturbation import PerturbationConfig, baselines
 from inr_core.game.scene import Scene
 from inr_core.masks.mask import Canvas, MaskConfig, coarse_mask
 from inr_core.masks.siren import SirenConfig, init_parameters
-from inr_core.optimisation.optimise import draw_levels, optimise
+from inr_core.optimisation.networks import Networks
+from inr_core.optimisation.optimise import Steps, draw_levels, optimise
 from inr_core.optimisation.schedule import OptimiseConfig, Schedule
-from inr_core.optimisation.slots import SETTLED, Networks, Slots
+from inr_core.optimisation.slots import Slots
+from inr_core.optimisation.step import SETTLED
 
 NETWORK = SirenConfig(hidden_width=8, sine_layers=2)
 STEPS = OptimiseConfig(steps=4, areas_per_step=3, learning_rate=0.05, warmup=1)
@@ -45,6 +47,7 @@ def networks_of(count, scene=None, steps=STEPS):
     theta = torch.stack([init_parameters(seed, NETWORK) for seed in range(count)]).double()
     return Networks(
         theta_NK=theta,
+        round_N=torch.zeros(count, dtype=torch.long),
         previous_NJK=theta.new_zeros(count, 0, theta.shape[1]),
         level_NSA=draw_levels(range(count), 2, steps.steps, steps.areas_per_step),
         scene=scene or scene_of(count),
@@ -53,7 +56,30 @@ def networks_of(count, scene=None, steps=STEPS):
 
 def schedule_of(steps=STEPS, temperature=0.1, device="cpu"):
     like = torch.zeros((), dtype=torch.float64, device=device)
-    return Schedule.of(steps, (0.05, 0.4), temperature, like)
+    return Schedule.of(steps, [(0.05, 0.4), (0.1, 0.3)], temperature, like)
+
+
+def optimised(networks, schedule, classify, mask, objective, microbatch, fixed=False):
+    """Parameters and steps taken, in the networks' order."""
+    steps = Steps(
+        schedule=schedule,
+        classify=classify,
+        mask=mask,
+        objective=objective,
+        microbatch=microbatch,
+        fixed=fixed,
+    )
+    theta, taken = torch.zeros_like(networks.theta_NK), [0] * len(networks)
+
+    def finished(tasks, theta_NK, steps):
+        theta[tasks] = theta_NK
+        for n, count in zip(tasks, steps, strict=True):
+            assert not taken[n], "a network is optimised once"
+            taken[n] = count
+        return []
+
+    optimise(range(len(networks)), networks.of, finished, steps)
+    return theta, torch.tensor(taken)
 
 
 def plain_loop(n, networks, areas, classify, mask, objective):
@@ -95,12 +121,12 @@ def test_networks_in_slots_equal_a_plain_loop_over_single_ones(game, slots):
     mask = MaskConfig(network=NETWORK, stride=2, temperature=0.1)
     objective = ObjectiveConfig(game=game, deletion_weight=0.7, outline_weight=0.2)
     samples = STEPS.areas_per_step * (2 if game == "dual" else 1)
-    found, steps = optimise(
+    found, steps = optimised(
         networks, schedule, classify, mask, objective, MicroBatch(slots * samples)
     )
     assert steps.tolist() == [STEPS.steps] * 3
     for n in range(3):
-        expected = plain_loop(n, networks, schedule.area_SA, classify, mask, objective)
+        expected = plain_loop(n, networks, schedule.area_RSA[0], classify, mask, objective)
         torch.testing.assert_close(found[n], expected, atol=1e-7, rtol=1e-6)
 
 
@@ -116,7 +142,7 @@ def test_the_objective_rises():
     classify, mask, areas = tiny_classifier(), MaskConfig(network=NETWORK, stride=2), (0.1, 0.4)
     steps = OptimiseConfig(steps=40, areas_per_step=2)
     networks, objective = networks_of(2, steps=steps), ObjectiveConfig(outline_weight=0.0)
-    found, _ = optimise(
+    found, _ = optimised(
         networks, schedule_of(steps, 0.05), classify, mask, objective, MicroBatch(8)
     )
     rewards = []
@@ -141,10 +167,10 @@ def test_a_network_with_enough_reward_leaves_its_slot_and_no_other_notices():
     objective = ObjectiveConfig(game="preservation")
     mask = MaskConfig(network=NETWORK, stride=2)
     networks, schedule = networks_of(4, steps=steps), schedule_of(steps)
-    found, taken = optimise(networks, schedule, classify, mask, objective, MicroBatch(4))
+    found, taken = optimised(networks, schedule, classify, mask, objective, MicroBatch(4))
     assert taken.tolist() == [SETTLED + 4, 20, 20, 20]
     for n in range(4):
-        alone, count = optimise(
+        alone, count = optimised(
             networks.map(lambda tensor, n=n: tensor[n : n + 1]),
             schedule,
             classify,
@@ -167,12 +193,12 @@ def test_slots_used_again_and_after_running_out_of_memory_give_the_same():
         return logits_of(image)
 
     microbatch = MicroBatch(4 * 6)
-    first, _ = optimise(networks, schedule, classify, mask, objective, microbatch)
+    first, _ = optimised(networks, schedule, classify, mask, objective, microbatch)
     (slots,) = microbatch.kept.values()
-    again, _ = optimise(networks, schedule, classify, mask, objective, microbatch)
+    again, _ = optimised(networks, schedule, classify, mask, objective, microbatch)
     assert list(microbatch.kept.values()) == [slots]
     limit[0] = 2 * 6
-    halved, _ = optimise(networks, schedule, classify, mask, objective, microbatch)
+    halved, _ = optimised(networks, schedule, classify, mask, objective, microbatch)
     assert microbatch.images == 2 * 6
     torch.testing.assert_close(again, first, atol=0, rtol=0)
     torch.testing.assert_close(halved, first, atol=1e-9, rtol=1e-9)
@@ -192,13 +218,13 @@ def test_a_network_that_jumps_sees_the_last_steps_of_the_schedule():
     networks = networks_of(1, steps=steps)
     objective = ObjectiveConfig(game="preservation", outline_weight=0.0)
     mask = MaskConfig(network=NETWORK, stride=2)
-    found, _ = optimise(networks, schedule_of(steps), classify, mask, objective, MicroBatch(2))
+    found, _ = optimised(networks, schedule_of(steps), classify, mask, objective, MicroBatch(2))
     torch.testing.assert_close(found, networks.theta_NK)  # no gradient, so nothing moves
     canvas = Canvas.of((SIZE, SIZE), 2, found)
     free, scene = found.new_zeros(1, 1, 1), networks.scene
     assert len(seen) == SETTLED + 4
     for image, step in zip(seen, [*range(SETTLED), *range(16, 20)], strict=True):
-        area = schedule_of(steps).area_SA[step][None]
+        area = schedule_of(steps).area_RSA[0, step][None]
         coarse = coarse_mask(found, area, free, canvas, mask, steps.temperature(step, 0.1))
         shown = scene.shown(canvas.upsample(coarse), networks.level_NSA[:, step])
         torch.testing.assert_close(image, shown)
@@ -215,8 +241,11 @@ def test_a_step_never_waits_for_the_device():
     def classify(image):
         return image.mean((2, 3)) @ torch.ones(3, 4, dtype=image.dtype, device=image.device)
 
+    def one_type(tensor):  # as on a GPU
+        return tensor.double() if tensor.is_floating_point() else tensor
+
     mask, meta = MaskConfig(network=NETWORK, stride=1), torch.device("meta")
-    networks = networks.map(lambda tensor: tensor.to(meta))
+    networks = networks.map(lambda tensor: one_type(tensor).to(meta))
     slots = Slots(networks, schedule_of(steps, device=meta), classify, mask, objective)
     slots.put([0, 2], networks.map(lambda tensor: tensor[:2]))
     slots.step()

@@ -63,18 +63,21 @@ def test_what_is_not_shown_has_no_relevance():
     assert relevance[16:20, 16:20].sum() > 0
 
 
-def start(previous=None, count=1, **changes):
-    if previous is None:
-        previous = torch.zeros(count, 0, MASK.network.parameter_count, dtype=torch.float64)
+def start(previous=None, count=1, fixed=False, **changes):
+    rounds = torch.full((count,), 0 if previous is None else 1)
+    if previous is None:  # the room of the second round is empty
+        previous = torch.zeros(count, 1, MASK.network.parameter_count, dtype=torch.float64)
     config = StartConfig(fit_steps=200, blur=0.08, **changes)
     return fitted_start(
         previous,
-        (0.02, 0.5),
+        rounds,
+        [(0.02, 0.5)] * 2,
         scene_of(count),
         logits_of,
         MASK,
         config,
         MicroBatch(64),
+        fixed=fixed,
     )
 
 
@@ -105,6 +108,10 @@ def test_the_next_round_starts_at_what_the_first_one_left():
 def test_a_start_does_not_notice_its_neighbours():
     together, alone = start(count=3), start(count=1)
     torch.testing.assert_close(together[:1], alone, atol=1e-9, rtol=0)
+
+
+def test_a_start_does_not_notice_empty_places():
+    torch.testing.assert_close(start(count=3, fixed=True), start(count=3), atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("bad", [{"kind": "warm"}, {"passes": 0}, {"blur": 0.0}])

@@ -1,9 +1,11 @@
 """`xaipipe benchmark`: what is counted, in which order, and that the figures belong together."""
 
+import copy
 import dataclasses
 import functools
 import json
 import statistics
+import weakref
 
 import pytest
 import torch
@@ -13,11 +15,13 @@ import pipeline
 from inr_core import METHODS
 from pipeline import Request, load_job
 from pipeline.benchmark import measure, turn
+from pipeline.benchmark import whole_run as whole
 from pipeline.benchmark.images import generate_images, repeat_images
 from pipeline.benchmark.loop import Loop, prepared
 from pipeline.benchmark.passes import BarePasses, Calls, PassCounter
 from pipeline.benchmark.step_profile import StepParts, profile_step
 from pipeline.benchmark.whole_run import rate_of_a_worker
+from pipeline.errors import RunError
 from pipeline.manifest.manifest import Manifest
 from pipeline.run.worker import ShardWorker
 from pipeline.shapes import CLASSES, write_dataset
@@ -174,6 +178,80 @@ def test_everything_is_measured_in_turn(manifest, tmp_path, monkeypatch):
     found = measure.benchmark(job, tmp_path, images=2, repeats=2, against="random")
     assert doing == 2 * [*2 * ["centre", "bare", "random"], "whole"]
     assert found.counts["images"] == 2
+
+
+def test_a_gpu_has_one_user_at_a_time_and_its_whole_runs_belong_to_their_loops(
+    manifest, tmp_path, monkeypatch
+):
+    doing, workers, kept = [], [], []
+
+    class Noted(ShardWorker):
+        def __init__(self, *given):
+            super().__init__(*given)
+            workers.append(weakref.ref(self))
+
+    def whole_run(*given):
+        doing.append(("whole", [worker() for worker in workers]))
+        return whole.WholeRun(images_per_s=10.0 * len(doing), startup_seconds=1.0)
+
+    def take_turn(*given):
+        doing.append(("turn", None))
+        return real(*given)
+
+    real = turn.take_turn
+    monkeypatch.setattr(measure, "has_one_user", lambda device: True)
+    monkeypatch.setattr(measure, "ShardWorker", Noted)
+    monkeypatch.setattr(measure, "whole_run", whole_run)
+    monkeypatch.setattr(measure, "take_turn", take_turn)
+    given = {"manifest": manifest, "model": "builtin:shapes", "workers": 0, "steps": 2}
+    job = load_job(None, {**given, "areas": [0.1]})
+    found = measure.benchmark(
+        job, tmp_path, images=1, repeats=2, keep=lambda b: kept.append(copy.deepcopy(b))
+    )
+    assert [what for what, _ in doing] == ["turn", "turn", "whole", "whole"]
+    assert len(workers) == 1 and all(alive == [None] for what, alive in doing if what == "whole")
+    alone = found.samples["loop_images_per_s"]
+    ratios = [30.0 / alone[0], 40.0 / alone[1]]
+    assert found.samples["end_to_end_ratio"] == pytest.approx(ratios)
+    # after each repeat of loops, the step, and each whole run
+    assert [len(b.samples.get("loop_ratio", ())) for b in kept] == [1, 2, 2, 2, 2]
+    assert [len(b.samples.get("end_to_end_ratio", ())) for b in kept] == [0, 0, 0, 1, 2]
+    assert [bool(b.step) for b in kept] == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("stage", ["step", "whole"])
+def test_what_was_measured_before_memory_ran_out_stays(
+    benchmark, manifest, tmp_path, monkeypatch, stage
+):
+    def exhausted(*given):
+        if stage == "whole":
+            raise RunError("3 workers in a row did not start: out of memory")
+        raise torch.OutOfMemoryError("CUDA out of memory\nsecond line")
+
+    monkeypatch.setattr(measure, "profile_step" if stage == "step" else "whole_run", exhausted)
+    file = tmp_path / "b.json"
+    given = [manifest, *SMALL, "--workers", 0, "--images", 1, "--repeats", 1, "--json", file]
+    code, text = benchmark(*given)
+    found = json.loads(file.read_text())
+    assert found["loop_ratio"] > 0 and "loop, images in memory" in text
+    if stage == "step":
+        assert code == 0 and found["end_to_end_ratio"] > 0 and found["step_seconds"] == {}
+        (note,) = found["notes"]
+        assert note == "the parts of a step are not known: OutOfMemoryError: CUDA out of memory"
+        assert note in text
+    else:
+        assert code == 1 and "end_to_end_ratio" not in found
+
+
+def test_the_profile_records_graphs_only_where_the_loop_does(manifest, monkeypatch):
+    recorded = []
+    for module in ("pipeline.benchmark.step_profile", "inr_core.optimisation.slots"):
+        monkeypatch.setattr(f"{module}.replayed", lambda work, device: recorded.append(1) or work)
+    for compile_ in (False, True):
+        loop, batches = loop_of(manifest, steps=3, areas=[0.1], compile=False)
+        loop.worker.microbatch.record = compile_
+        profile_step(loop, batches[0])
+        assert bool(recorded) == compile_
 
 
 def test_parts_of_a_step_have_the_shapes_of_the_loop(manifest):

@@ -120,7 +120,7 @@ def test_the_half_is_committed_with_full_tables_first_and_small_ones_then(tmp_pa
     found = commit(tmp_path, 2, 51)
     assert (found.full, found.small) == (16, 10)
     run = sleeping_request(tmp_path, 2).folder
-    commits = {c.shard: c for c in run.commits()}
+    commits = {c.name: c for c in run.commits()}
     assert sorted(i for c in commits.values() for i in c.explained) == [
         f"image-{n:08d}" for n in range(51)
     ]

@@ -133,3 +133,39 @@ def test_images_in_the_classifiers_layout_are_not_copied():
     frozen(image.contiguous())
     assert seen[0] is image
     assert seen[1].is_contiguous(memory_format=torch.channels_last)
+
+
+class Plain(nn.Module):
+    """A convolution and its batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, image):
+        return self.norm(self.conv(image)).mean((2, 3))
+
+
+def test_batch_norms_that_stay_are_noted():
+    assert Frozen(trained(Plain()), 32, CPU, "fp32").notes == ()
+    (note,) = Frozen(trained(Branching()), 32, CPU, "fp32").notes
+    assert note.startswith("the classifier's batch norms are not folded: TraceError")
+    assert Frozen(Float32Only(), 32, CPU, "fp32").notes == ()  # it has none
+
+
+def test_a_fold_is_compared_in_float64(monkeypatch):
+    from torch.fx.experimental import optimization
+
+    fuse = optimization.fuse
+
+    def slightly_wrong(module):
+        folded = fuse(module)
+        with torch.no_grad():
+            for parameter in folded.parameters():
+                parameter.mul_(1 + 3e-8)  # less than float32 resolves
+        return folded
+
+    monkeypatch.setattr(optimization, "fuse", slightly_wrong)
+    frozen = Frozen(trained(Plain()), 32, CPU, "fp32")
+    (note,) = frozen.notes
+    assert "the logits would differ by" in note and norms(frozen) == 1

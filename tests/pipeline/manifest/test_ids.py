@@ -20,8 +20,8 @@ def test_default_id_is_the_hash_of_image_and_target(tmp_path: Path, suffix: str)
     rows = [{"image": "ä.jpg", "target": 3}, {"image": "b.jpg", "target": None}]
     found = refs(in_format(tmp_path, suffix, rows))
     assert [ref.id for ref in found] == [
-        default_id(str(tmp_path / "ä.jpg"), "3"),
-        default_id(str(tmp_path / "b.jpg"), ""),
+        default_id("ä.jpg", "3"),
+        default_id("b.jpg", ""),
     ]
 
 

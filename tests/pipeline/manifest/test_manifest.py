@@ -18,6 +18,7 @@ from tests.manifests import (
     in_format,
     refs,
     refusal,
+    standing,
     written,
 )
 
@@ -31,9 +32,22 @@ def test_every_format_gives_the_same_images(tmp_path: Path, suffix: str) -> None
             image=str(tmp_path / "x/1.jpg"),
             target=1,
             extra={"split": "train", "weight": 0.5},
+            stands=standing("x/1.jpg", 1),
         ),
-        ImageRef(id="b", image="/data/2.jpg", target=None, extra={"split": "val", "weight": None}),
-        ImageRef(id="c", image="s3://bucket/3.jpg", target=0, extra={"split": None, "weight": 2.0}),
+        ImageRef(
+            id="b",
+            image="/data/2.jpg",
+            target=None,
+            extra={"split": "val", "weight": None},
+            stands=standing("/data/2.jpg", None),
+        ),
+        ImageRef(
+            id="c",
+            image="s3://bucket/3.jpg",
+            target=0,
+            extra={"split": None, "weight": 2.0},
+            stands=standing("bucket/3.jpg", 0),
+        ),
     ]
     types = Manifest(uri).check().extra_types
     assert list(types.items()) == [("split", pa.string()), ("weight", pa.float64())]

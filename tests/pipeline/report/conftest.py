@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from jobs import cli
-from pipeline.results import write_metrics
 from pipeline.shapes import write_dataset
-from tests.reports import AREAS, IMAGES, explain
+from tests.patterns import write_patterns
+from tests.reports import AREAS, FACTORY, HOSTILE, IMAGES, explain, write_metrics
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +44,25 @@ def page(runs):
         with pytest.raises(SystemExit):
             cli.main()
     return (runs / "ours.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory):
+    """A run whose paths, ids, classes and columns are markup; the address of its page."""
+    base = tmp_path_factory.mktemp("hostile")
+    (base / "hostile_factory.py").write_text(FACTORY)
+    folder = base / "<img src=x onerror=alert(3)>"
+    write_dataset(folder, 2, 0)
+    quoted = HOSTILE.replace('"', '""')
+    manifest = folder / "hostile.csv"
+    images = sorted((folder / "images").iterdir())
+    (folder / "images" / "<b>.png").write_bytes(b"no")
+    rows = [f'"{quoted}{n}",{image},"{quoted}"' for n, image in enumerate(images[:2])]
+    lines = ["id,image,</dd><script>alert(5)</script>", *rows, "x\x07,images/<b>.png,", ""]
+    manifest.write_text("\n".join(lines))
+    out = folder / "o<script>alert(4)<"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(base))
+        explain(out, manifest, model="python:hostile_factory:make", method="centre")
+    write_patterns(out)
+    return out

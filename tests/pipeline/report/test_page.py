@@ -1,19 +1,17 @@
 """The page: whole, self-contained, with the figures of the totals and metrics."""
 
 import re
-import subprocess
-from pathlib import Path
+import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 import pipeline
+from pipeline.report.text import percent, printable
 from pipeline.report.totals import totals
 from pipeline.results import interval
-from tests.reports import AREAS, IMAGES, Page
-
-CHROMIUM = "/usr/bin/chromium"
+from tests.reports import AREAS, HOSTILE, IMAGES, Page
 
 
 def test_the_page_is_whole_and_needs_nothing_else(page):
@@ -24,35 +22,47 @@ def test_the_page_is_whole_and_needs_nothing_else(page):
     assert "ours: inr on builtin:shapes" in parsed.texts
     assert not {tag for tag, _ in parsed.elements} & {"link", "iframe", "object", "base"}
     for tag, attributes in parsed.elements:
-        for name in ("src", "href"):
-            assert attributes.get(name, "data:").startswith("data:"), tag
+        assert attributes.get("src", "data:").startswith("data:"), tag
+        assert attributes.get("href", "#").startswith("#"), tag
     assert not re.search(r"url\(|@import", page)
-    for heading in ("Run", "Scores", "Metrics", "Gallery", "Classes", "Failures"):
-        assert heading in parsed.texts
+    headings = ("What was run", "What the model needs", "Gallery", "Review", "Metrics", "Classes")
+    for heading in (*headings, "Failures"):
+        assert parsed.texts.count(heading) == 2  # once among the links
+    assert "Patterns" not in parsed.texts and "Against other runs" not in parsed.texts
+    for link in parsed.all("a"):
+        assert any(a.get("id") == link["href"].removeprefix("#") for _, a in parsed.elements)
 
 
 def test_charts_show_the_totals(page, runs):
     parsed, found = Page(page), totals(pipeline.read(str(runs / "ours")))
-    assert len(parsed.all("svg")) == 3
-    assert all("aria" not in svg and svg["role"] == "img" for svg in parsed.all("svg"))
+    assert len(parsed.all("svg", "chart")) == 3
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in parsed.all("svg", "chart"))
+    said = [path.get("aria-label", "") for path in parsed.all("path")]
+    means = [_figures(text) for text in said if re.fullmatch(r"area[^;]*; score: [^;]*", text)]
     for name in ("kept", "removed"):
-        (line,) = parsed.all("polyline", f"line {name}")
-        heights = [float(point.split(",")[1]) for point in line["points"].split()]
-        means = [getattr(a, name).mean for a in found.areas]
-        top, bottom = 16, 254  # of the values 1 and 0
-        assert heights == pytest.approx([bottom - m * (bottom - top) for m in means], abs=0.06)
-    bars = [float(bar["height"]) for bar in parsed.all("rect", "bar")]
-    shares = [found.minimal[a] / IMAGES for a in (*AREAS, None)] + [
-        found.rounds[n] / IMAGES for n in (1, 2)
-    ]
-    assert bars == pytest.approx([238 * share for share in shares], abs=0.06)
+        for area in found.areas:
+            wanted = pytest.approx([area.area, getattr(area, name).mean], rel=1e-5)
+            assert any(figures == wanted for figures in means), (name, area)
+    bands = [_figures(text) for text in said if "; high: " in text]
+    ends = [[a.low, a.high] for a in (found.areas[0].kept, found.areas[0].removed)]
+    assert np.allclose(sorted(band[1:] for band in bands), sorted(ends), rtol=1e-5)
+    shares = [found.minimal[a] / IMAGES for a in (*AREAS, None)]
+    shares += [found.rounds[n] / IMAGES for n in (1, 2)]
+    bars = [re.search(r"; images: ([0-9.]+)%$", text) for text in said]
+    assert [float(bar[1]) / 100 for bar in bars if bar] == pytest.approx(shares, abs=1e-6)
+
+
+def _figures(text):
+    """Numbers of a mark's label, percentages as shares."""
+    found = re.findall(r": ([0-9.]+)(%?)", text)
+    return [float(number) / (100 if sign else 1) for number, sign in found]
 
 
 def test_tables_show_the_totals(page, runs):
     parsed, found = Page(page), totals(pipeline.read(str(runs / "ours")))
     cells = parsed.rows("class", "images", "score", "kept", "removed", "smallest area", "have one")
     for n, c in enumerate(found.classes):
-        smallest = "-" if c.minimal_area is None else f"{100 * c.minimal_area:.1f}\xa0%"
+        smallest = "\N{EN DASH}" if c.minimal_area is None else f"{100 * c.minimal_area:.1f}\xa0%"
         scores = [f"{value:.2f}" for value in (c.score, c.kept, c.removed)]
         wanted = [c.name, str(c.images), *scores, smallest, str(c.sufficient)]
         assert cells[7 * n : 7 * n + 7] == wanted
@@ -74,30 +84,24 @@ def test_metrics_are_those_of_the_file(page, runs):
         assert cells[n * width : (n + 1) * width] == wanted
 
 
-@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no {CHROMIUM} to render the page")
-def test_a_browser_renders_it_without_a_complaint(page, runs, tmp_path):
-    shown = tmp_path / "page.html"  # with a click on a head, and what the script complains of
-    watched = (
-        "<script>addEventListener('error', e => document.title = 'broken: ' + e.message);</script>"
-    )
-    clicked = (
-        "<script>const b = [...document.querySelectorAll('th button')];"
-        "b[1].click(); b[1].click();</script>"
-    )
-    shown.write_text(
-        page.replace("<style>", f"{watched}<style>").replace("</body>", f"{clicked}</body>")
-    )
-    browser = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    browser += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=800,1200"]
-    browser += [f"--screenshot={tmp_path / 'shot.png'}", "--dump-dom", shown.as_uri()]
-    done = subprocess.run(browser, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in done.stderr and "<title>broken" not in done.stdout
-    dom = Page(done.stdout)
-    (head,) = [a for a in dom.all("th") if "aria-sort" in a]
-    assert head["aria-sort"] == "descending"
-    found = totals(pipeline.read(str(runs / "ours"))).classes
-    cells = dom.rows("class", "images", "score", "kept", "removed", "smallest area", "have one")
-    counts = [int(cells[7 * n + 1]) for n in range(len(found))]
-    assert counts == sorted((c.images for c in found), reverse=True)
-    colours = Image.open(tmp_path / "shot.png").convert("RGB").getcolors(1 << 24)
-    assert len(colours) > 50
+def test_what_comes_from_the_data_is_text(hostile, xaipipe, tmp_path):
+    other = tmp_path / "other<script>alert(6)<"
+    shutil.copytree(hostile, other)
+    code, text = xaipipe("report", hostile, "--against", other, "--to", tmp_path / "r.html")
+    assert code == 0, text
+    parsed = Page((tmp_path / "r.html").read_text())
+    scripts = parsed.all("script")
+    assert len(scripts) == 2 and not parsed.all("b") and not parsed.all("img")
+    assert not any(name.startswith("on") for _, a in parsed.elements for name in a)
+    assert {card["id"] for card in parsed.data()["cards"]} == {HOSTILE + "0", HOSTILE + "1"}
+    assert any(t.startswith(HOSTILE) for t in parsed.rows("class", "images"))
+    assert sum(t.startswith(HOSTILE) for t in parsed.texts) >= 3  # patterns and classes
+    assert str(hostile.parent / "hostile.csv") in parsed.texts
+    assert other.name in parsed.texts
+    assert "{{7*7}}" in "".join(parsed.texts) and "\x07" not in "".join(parsed.texts)
+
+
+def test_text():
+    assert percent(0.07) == "7\xa0%" and percent(0.0704, 1) == "7.0\xa0%"
+    assert percent(None) == "\N{EN DASH}"
+    assert printable("a\x00b\tc\x9f") == "a\N{REPLACEMENT CHARACTER}b\tc\N{REPLACEMENT CHARACTER}"

@@ -1,10 +1,11 @@
 """The plot of runs: where a run stands, by hand, and that its dot is drawn there."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.images.overlays import COLOURS
-from pipeline.results.frontier import Axis, draw_frontier, points_of
+from pipeline.results.frontier import draw_frontier, points_of
 
 
 def rows(run, kept, removed, perimeter):
@@ -30,18 +31,23 @@ def test_points_are_means_over_areas_and_images():
     assert two.y.mean == pytest.approx(-0.3)
 
 
-def test_dots_stand_where_the_axes_say():
-    points = points_of(ROWS)
-    page = draw_frontier(points)
-    x = Axis.around([p.x for p in points], 70, page.width - 30)
-    y = Axis.around([p.y for p in points], page.height - 60, 30)
-    for point, colour in zip(points, COLOURS, strict=False):
-        at = round(x(point.x.mean)), round(y(point.y.mean))
-        assert page.getpixel(at) == colour
-    assert x(points[0].x.mean) < x(points[1].x.mean)
-    assert y(points[0].y.mean) < y(points[1].y.mean)  # pixels count from above
+def middle(page, colour):
+    """Where a colour lies in a picture: its mean column and row."""
+    rows, columns = np.nonzero((np.array(page) == colour).all(axis=2))
+    assert len(rows) > 50
+    return columns.mean(), rows.mean()
+
+
+def test_dots_stand_where_their_figures_say():
+    values = [(1.0, 0.1), (2.0, 0.5), (4.0, 0.3)]  # to the right, up
+    runs = [rows(str(n), [up], [0.0], [right]) for n, (right, up) in enumerate(values)]
+    page = draw_frontier(points_of(sum(runs, [])))
+    (x0, y0), (x1, y1), (x2, y2) = (middle(page, colour) for colour in COLOURS[:3])
+    assert x0 < x1 < x2 and y1 < y2 < y0  # pixels count from above
+    assert (x2 - x0) / (x1 - x0) == pytest.approx(3, abs=0.05)
+    assert (y0 - y1) / (y0 - y2) == pytest.approx(2, abs=0.05)
 
 
 def test_a_single_run_without_spread_can_be_drawn():
     page = draw_frontier(points_of(rows("one", [0.0], [0.0], [0.0])))
-    assert isinstance(page, Image.Image)
+    assert isinstance(page, Image.Image) and middle(page, COLOURS[0])

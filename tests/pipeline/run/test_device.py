@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.run.device import prepare_device, upload
+from pipeline.run.device import c_compiler, prepare_device
 
 
 @pytest.fixture
@@ -42,8 +42,24 @@ def test_a_gpu_worker_has_a_share_of_the_memory(cudnn, monkeypatch, memory, shar
     assert shares == [share]
 
 
-def test_upload_stacks():
-    images = [torch.randn(3, 4, 5) for _ in range(3)]
-    found = upload(images, torch.device("cpu"))
-    assert found.shape == (3, 3, 4, 5)
-    assert all(torch.equal(a, b) for a, b in zip(found, images, strict=True))
+def test_the_compiler_is_the_one_that_triton_finds(monkeypatch):
+    build = pytest.importorskip("triton.runtime.build")
+    found = {}
+
+    def tritons():
+        build._find_compiler.cache_clear()
+        try:
+            return build._find_compiler("c")
+        except RuntimeError:
+            return None
+
+    monkeypatch.setattr("shutil.which", found.get)
+    monkeypatch.delenv("CC", raising=False)
+    assert c_compiler() is None and tritons() is None
+    found["clang"] = "/usr/bin/clang"
+    assert c_compiler() == tritons() == "/usr/bin/clang"
+    found["gcc"] = "/usr/bin/gcc"
+    assert c_compiler() == tritons() == "/usr/bin/gcc"
+    monkeypatch.setenv("CC", "mycc")
+    assert c_compiler() == tritons() == "mycc"
+    build._find_compiler.cache_clear()

@@ -13,6 +13,7 @@ from pipeline.manifest.ids import Ids
 from pipeline.manifest.manifest import Manifest
 from pipeline.run import driver
 from pipeline.run.driver import prepared
+from pipeline.run.plan import where
 from pipeline.shapes import write_dataset
 
 FAST = {"steps": 3, "areas": [0.1, 0.3], "model": "builtin:shapes", "workers": 0}
@@ -107,3 +108,18 @@ def test_one_thread_only_meanwhile():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
+
+
+def test_one_gpu_may_work_in_this_process(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    def asked(**given):
+        return where(load_job(None, {"manifest": "m", "model": "builtin:shapes", **given}))
+
+    assert asked() == ("cuda", 2)
+    assert asked(gpus=1) == ("cuda", 1)
+    assert asked(gpus=1, workers=0) == ("cuda", 0)
+    assert asked(workers=0) == ("cpu", 0)
+    for wrong in ({"gpus": 2, "workers": 0}, {"gpus": 1, "workers": 1}):
+        with pytest.raises(RequestError, match="or --gpus 1 --workers 0 for a GPU in this process"):
+            asked(**wrong)

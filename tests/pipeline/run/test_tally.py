@@ -19,10 +19,10 @@ def clock(monkeypatch):
     return now
 
 
-def result(explained, failed=0):
+def result(explained, failed=0, notes=()):
     ids = [str(n) for n in range(explained + failed)]
     commit = SimpleNamespace(explained=ids[:explained], failed=ids[explained:])
-    return SimpleNamespace(commit=commit)
+    return SimpleNamespace(commit=commit, notes=notes)
 
 
 def test_the_rate_does_not_count_the_start(clock):
@@ -36,10 +36,11 @@ def test_the_rate_does_not_count_the_start(clock):
     first = tally.progress()
     assert (first.ready, first.notes, first.images_per_s) == (2, ("a note",), 1.0)
     clock.time += 4
-    tally.add(result(18, 2))
+    tally.add(result(18, 2, ("a note", "a later one")))
     clock.time += 100  # nothing more has come: the rate is that of what came
     later = tally.progress()
     assert (later.explained, later.failed, later.images_per_s) == (28, 2, 5.0)
+    assert later.notes == ("a note", "a later one")
     assert (later.done_before, later.seconds) == (10, 144.0)
 
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from rich.console import Console
 
+from jobs.console import Console
 from jobs.progress import progress
 from pipeline import Progress
 from pipeline.images.loading import load_image
@@ -19,6 +19,14 @@ from pipeline.tables.shard import Shard
 from tests.shards import refs_of, spec_of, tables
 
 PATIENCE = 60.0  # seconds until a test that hangs fails
+
+
+def actor_of(make):
+    """An actor with its worker, as the scheduler begins with it but without Ray."""
+    actor = Actor()
+    actor.turns = Turns()
+    actor.ready(make, "w", {})
+    return actor
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +85,8 @@ def wait_for(events, wanted):
 
 
 def test_the_next_shard_begins_in_a_shards_turn_and_has_its_turn_while_that_one_ends():
-    actor = Actor(Recorded, "w")
-    assert actor.ready() == ("new here",)
+    actor = actor_of(Recorded)
+    assert actor.worker.notes == ("new here",)
     worker = actor.worker
     working, encoding = threading.Event(), threading.Event()
     worker.go_on = {("a", "in"): working, ("a", "after"): encoding}
@@ -97,7 +105,7 @@ def test_the_next_shard_begins_in_a_shards_turn_and_has_its_turn_while_that_one_
 
 @pytest.mark.parametrize("part", ["before", "in", "after"])
 def test_a_call_that_raises_holds_nobody_up(part):
-    actor = Actor(Recorded, "w")
+    actor = actor_of(Recorded)
     actor.worker.go_on = {("a", part): RuntimeError("no")}
     with ThreadPoolExecutor(2) as pool:
         b = pool.submit(actor.explain, Shard((), "b"), 1)
@@ -111,7 +119,7 @@ def test_overlapping_calls_give_the_tables_of_calls_one_after_the_other(dataset)
     refs = refs_of(dataset)
     shards = [Shard((ref,)) for ref in refs] + [Shard(refs), Shard(refs[1:])]
     alone = [tables(ShardWorker(spec_of(dataset))(shard)) for shard in shards]
-    actor = Actor(lambda name: ShardWorker(spec_of(dataset), name), "w")
+    actor = actor_of(lambda name: ShardWorker(spec_of(dataset), name))
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(actor.explain, shard, n) for n, shard in enumerate(shards)]
         assert [tables(call.result(PATIENCE)) for call in calls] == alone
@@ -121,13 +129,13 @@ def test_the_next_shards_images_are_decoded_before_its_turn(dataset, monkeypatch
     refs = refs_of(dataset)
     loaded = threading.Event()
 
-    def load(uri, preprocess):
+    def load(uri, *given):
         if uri == refs[1].image:
             loaded.set()
-        return load_image(uri, preprocess)
+        return load_image(uri, *given)
 
     monkeypatch.setattr("pipeline.run.worker.load_image", load)
-    actor = Actor(lambda name: ShardWorker(spec_of(dataset), name), "w")
+    actor = actor_of(lambda name: ShardWorker(spec_of(dataset), name))
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(actor.explain, Shard(refs[1:]), 1)
         assert loaded.wait(PATIENCE) and not second.done()

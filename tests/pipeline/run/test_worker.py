@@ -1,19 +1,23 @@
 """The worker without Ray: rows, failures, and results that do not depend on the batch."""
 
 import dataclasses
+import hashlib
 import io
 import math
+import pickle
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from inr_core import METHODS
+from inr_core import METHODS, CaptureFailed
 from pipeline.errors import BrokenWorker
 from pipeline.images.loading import load_image
 from pipeline.run.batches import chunks
-from pipeline.run.worker import ShardWorker
+from pipeline.run.worker import ShardWorker, notes_at_start
 from pipeline.shapes import CLASSES, write_dataset
 from pipeline.tables.shard import Shard
 from tests.shards import refs_of, spec_of, tables
@@ -41,6 +45,16 @@ def test_rows_of_a_shard(dataset):
         assert (row["width"], row["height"]) == (128, 128)
         assert row["crop"] == {"x0": 0, "y0": 0, "x1": 128, "y1": 128}
         assert 0 <= row["score"] <= row["predicted_score"] <= 1
+        content = Path(ref.image).read_bytes()
+        assert row["bytes"] == len(content)
+        assert row["digest"] == hashlib.blake2b(content, digest_size=16).hexdigest()
+    of_id = {ref.id: ref.target for ref in refs}
+    best = {(r["id"], r["restart"], r["round"]): r["best"] for r in found["explanations"]}
+    assert sum(best.values()) == 4 * 2
+    for row in found["explanations"] + found["masks"]:
+        assert row["target"] == of_id[row["id"]]
+        assert row["best"] == best[row["id"], row["restart"], row["round"]]
+    assert len({row["mask"]["path"] for row in found["masks"]}) == len(found["masks"])
     for row in found["masks"]:
         pixels = np.array(Image.open(io.BytesIO(row["mask"]["bytes"])))
         assert pixels.shape == (128, 128)
@@ -109,32 +123,97 @@ def test_only_the_image_that_breaks_the_classifier_fails(dataset, raises, reason
     assert "second line" not in failure["reason"]
 
 
+class Fickle(torch.nn.Module):
+    """The shapes classifier, odd for versions of one image, not for the image itself."""
+
+    def __init__(self, inner, whole, odd):
+        super().__init__()
+        self.inner, self.whole, self.odd = inner, whole, odd
+
+    def forward(self, image):
+        logits = self.inner(image)
+        near = (image - self.whole).abs().flatten(1).mean(1) < 0.5  # versions of it, and itself
+        same = (image == self.whole).flatten(1).all(1)
+        return self.odd(logits, near & ~same)
+
+
+def nan(logits, odd):
+    return torch.where(odd[:, None], math.nan, logits)
+
+
+def one_class(logits, odd):
+    return logits[:, :1] if odd.any() else logits
+
+
+def fewer_classes(logits, odd):
+    return logits[:, :-1] if odd.any() else logits
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (nan, "scores of masked images are not finite"),
+        (one_class, ", 1), expected ("),
+        (fewer_classes, f", {len(CLASSES) - 1}), expected ("),
+    ],
+)
+@pytest.mark.parametrize("method", ["inr", "centre"])
+def test_an_image_whose_masked_versions_break_the_classifier_fails(dataset, method, odd, reason):
+    refs = refs_of(dataset)
+    changes = {"method": method, "steps": 2 if method == "inr" else None}
+    wanted = tables(ShardWorker(spec_of(dataset, **changes))(Shard(refs)))
+    worker = ShardWorker(spec_of(dataset, batch=4, **changes))
+    whole = load_image(refs[2].image, worker.classifier.preprocess).pixels
+    others = [load_image(ref.image, worker.classifier.preprocess).pixels for ref in refs]
+    assert sorted((o - whole).abs().mean().item() for o in others)[1] > 0.5
+    fickle = Fickle(worker.classifier.module, whole, odd)
+    worker.classifier = dataclasses.replace(worker.classifier, module=fickle)
+    found = tables(worker(Shard(refs)))
+    (failure,) = found["failures"]
+    assert (failure["id"], failure["stage"]) == (refs[2].id, "explain")
+    assert reason in failure["reason"]
+    for name in ("images", "explanations", "masks"):
+        assert found[name] == [row for row in wanted[name] if row["id"] != refs[2].id]
+
+
 class Narrow(torch.nn.Module):
     """The shapes classifier with memory for so many images."""
 
-    def __init__(self, inner, images):
+    def __init__(self, inner, images, error):
         super().__init__()
-        self.inner, self.images, self.largest = inner, images, 0
+        self.inner, self.images, self.error, self.largest = inner, images, error, 0
 
     def forward(self, image):
         if len(image) > self.images:
-            raise torch.OutOfMemoryError("out of memory\nsecond line")
+            raise self.error
         self.largest = max(self.largest, len(image))
         return self.inner(image)
 
 
-def narrow(worker, images):
-    module = Narrow(worker.classifier.module, images)
+def narrow(worker, images, error=None):
+    error = error or torch.OutOfMemoryError("out of memory\nsecond line")
+    module = Narrow(worker.classifier.module, images, error)
     worker.classifier = dataclasses.replace(worker.classifier, module=module)
     return module
 
 
-def test_little_memory_changes_no_table(dataset):
+EXHAUSTED = [  # as PyTorch, CUDA, cuDNN and cuBLAS say it
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    torch.AcceleratorError("CUDA error: out of memory", 2),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+]
+
+
+@pytest.mark.parametrize("error", EXHAUSTED)
+def test_little_memory_changes_no_table(dataset, error):
     refs = refs_of(dataset)
     sizes = {"batch": 4, "microbatch": 64, "restarts": 3}
     wanted = tables(ShardWorker(spec_of(dataset, **sizes))(Shard(refs)))
     worker = ShardWorker(spec_of(dataset, **sizes))
-    module = narrow(worker, 8)  # of 12 for the networks of an image, and 24 for their final masks
+    # of 12 for the networks of an image, and 24 for their final masks
+    module = narrow(worker, 8, error)
     assert close(tables(worker(Shard(refs))), wanted)
     assert module.largest <= 8 and worker.microbatch.images == 4  # one network of three
 
@@ -162,7 +241,7 @@ def test_a_batch_that_is_too_much_for_the_method_is_halved_and_no_image_blamed(
     def explain(image, *given, **named):
         batches.append(len(image))
         if len(image) > most:
-            raise torch.OutOfMemoryError
+            raise EXHAUSTED[most]
         return METHODS["inr"].explain(image, *given, **named)
 
     limited = {"inr": dataclasses.replace(METHODS["inr"], explain=explain)}
@@ -185,15 +264,87 @@ def test_an_image_that_alone_is_too_much_fails(dataset):
     assert len(result.commit.failed) == 4
 
 
-def test_a_device_that_answers_nothing_any_more_blames_no_image(dataset):
-    class Gone(torch.nn.Module):
-        def forward(self, image):
-            raise torch.AcceleratorError("CUDA error: an illegal memory access", 700)
+@pytest.mark.parametrize("error", EXHAUSTED)
+def test_memory_that_runs_out_while_whole_images_are_scored(dataset, error):
+    refs = refs_of(dataset)
+    given = {"batch": 4, "microbatch": 64, "method": "centre", "steps": None, "areas": [0.1]}
+    wanted = tables(ShardWorker(spec_of(dataset, **given))(Shard(refs)))
+    worker = ShardWorker(spec_of(dataset, **given))
+    module = narrow(worker, 2, error)  # of 4 images, which then have two for their mask, each
+    assert close(tables(worker(Shard(refs))), wanted)
+    assert module.largest == worker.microbatch.images == 2
 
+
+def test_memory_that_runs_out_while_compiling_halves_what_is_compiled(dataset, monkeypatch):
+    sizes = []
+
+    def compiled(run, **_):
+        def call(image):
+            sizes.append(len(image))
+            if len(image) > 6:
+                raise TimeoutError from EXHAUSTED[1]  # a compiler wraps what it meets
+            return run(image)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    spec = spec_of(dataset, batch=4, microbatch=64, restarts=6)
+    worker = ShardWorker(dataclasses.replace(spec, compile=True))
+    assert sizes == [24, 12, 4, 4]  # of 6, 3 and 1 network; with gradient, and without
+    assert worker.spec.microbatch == worker.microbatch.images == 4
+    assert not any("without torch.compile" in note for note in worker.notes)
+    assert close(
+        tables(worker(Shard(refs_of(dataset)))),
+        tables(ShardWorker(spec)(Shard(refs_of(dataset)))),
+    )
+
+
+class Unusable(torch.nn.Module):
+    """Raises an error once it is switched on."""
+
+    def __init__(self, inner, error):
+        super().__init__()
+        self.inner, self.error = inner, error
+
+    def forward(self, image):
+        if self.error is not None:
+            raise self.error
+        return self.inner(image)
+
+
+def test_a_gpu_worker_without_a_c_compiler_says_so(dataset, monkeypatch):
+    spec = dataclasses.replace(spec_of(dataset), device="cuda", compile=True)
+    monkeypatch.setattr("pipeline.run.worker.c_compiler", lambda: "/usr/bin/gcc")
+    assert notes_at_start(spec) == ()
+    monkeypatch.setattr("pipeline.run.worker.c_compiler", lambda: None)
+    (note,) = notes_at_start(spec)
+    assert note.startswith("no C compiler is installed")
+    assert notes_at_start(dataclasses.replace(spec, compile=False)) == ()
+    assert notes_at_start(dataclasses.replace(spec, device="cpu")) == ()
+
+
+def test_a_device_that_answers_nothing_any_more_blames_no_image(dataset):
     worker = ShardWorker(spec_of(dataset))
-    worker.classifier = dataclasses.replace(worker.classifier, module=Gone())
-    with pytest.raises(BrokenWorker, match="AcceleratorError: .*illegal memory access"):
+    error = torch.AcceleratorError("CUDA error: an illegal memory access", 700)
+    module = Unusable(worker.classifier.module, error)
+    worker.classifier = dataclasses.replace(worker.classifier, module=module)
+    with pytest.raises(BrokenWorker, match="AcceleratorError: .*illegal memory access") as broken:
         worker(Shard(refs_of(dataset)))
+    assert broken.value.change == {}
+
+
+def test_a_capture_that_failed_blames_no_image_and_teaches_the_next_worker(dataset, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda run, **_: run)
+    worker = ShardWorker(spec_of(dataset))
+    module = Unusable(worker.classifier.module, CaptureFailed("no graph: of this\nsecond line"))
+    worker.classifier = dataclasses.replace(worker.classifier, module=module)
+    with pytest.raises(BrokenWorker) as broken:
+        worker(Shard(refs_of(dataset)))
+    again = pickle.loads(pickle.dumps(broken.value))  # as it comes from an actor
+    assert str(again) == "CaptureFailed: no graph: of this"
+    make = partial(ShardWorker, dataclasses.replace(spec_of(dataset), compile=True))
+    assert make("a").microbatch.record
+    assert not make("b", **again.change).microbatch.record  # as the pool of workers makes it
 
 
 def test_the_top_1_is_explained_where_no_target_is_given(dataset):
@@ -222,3 +373,19 @@ def test_a_shards_name_follows_from_its_ids_and_its_salt(dataset):
 def test_chunks():
     assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(chunks([], 2)) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compile_", [False, True])
+def test_masks_of_a_gpu_are_those_of_a_cpu(dataset, compile_):
+    refs = refs_of(dataset)
+    given = {"workers": 0, "precision": "fp32", "restarts": 2}
+    wanted = tables(ShardWorker(spec_of(dataset, **given))(Shard(refs)))
+    spec = spec_of(dataset, gpus=1, compile=compile_, **given)
+    worker = ShardWorker(dataclasses.replace(spec, shard=len(refs)))
+    found = tables(worker(Shard(refs)))
+    assert worker.frozen.eager == 0 and worker.microbatch.record == compile_
+    for a, b in zip(found["masks"], wanted["masks"], strict=True):
+        assert a["score_kept"] == pytest.approx(b["score_kept"], abs=0.01)
+        one, other = (np.array(Image.open(io.BytesIO(r["mask"]["bytes"]))) > 127 for r in (a, b))
+        assert (one & other).sum() > 0.97 * (one | other).sum()

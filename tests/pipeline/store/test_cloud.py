@@ -20,7 +20,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         Store("gs://a/b")
 
 
-def test_an_unknown_bucket_is_refused_at_first_use(s3_server: str) -> None:
+def test_an_unknown_bucket_is_refused_at_first_use(s3_server: object) -> None:
     store = Store("s3://no-such-bucket/out")
     for use in (
         lambda: store.put("a", b""),

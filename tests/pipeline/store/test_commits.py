@@ -1,96 +1,124 @@
-"""Commits: whole or not at all, wherever a driver is killed, and only once."""
-
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
-from pipeline.errors import RunError
-from pipeline.store import TABLES, RunFolder, shard_name
+from pipeline.errors import RequestError, RunError
+from pipeline.store import TABLES, Commit, RunFolder, shard_name
 from pipeline.store.store import Store
-from tests.commits import COMMIT, CONTENT, FINGERPRINT, IDS, MARKER, SHARD, everything
 from tests.stores import Repeating
 
 ROOT = Path(__file__).parents[3]
+IDS = ("a", "b", "ü/c")
+SHARD = shard_name(IDS)
+NAME = f"{SHARD}-000000"  # of the files of a folder that no lease was begun in
+MARKER = f"_run/commits/{NAME}.json"
+CONTENT = {table: table.encode() * 50 for table in TABLES}
+COMMIT = Commit(
+    shard=SHARD,
+    explained=IDS[:2],
+    failed=IDS[2:],
+    rows={"images": 2, "failures": 1},
+    bytes={table: len(content) for table, content in CONTENT.items()},
+    seconds=1.5,
+    finished=1e9,
+    worker="node-1/0",
+)
+FINGERPRINT: dict[str, Any] = {
+    "method": {"name": "inr", "restarts": 1, "areas": (0.1, 0.2)},
+    "weights": "ab12",
+    "schema": 1,
+}
+
+
+@pytest.fixture
+def store(store_uri: str) -> Store:
+    return Store(store_uri)
+
+
+@pytest.fixture
+def folder(store: Store) -> RunFolder:
+    return RunFolder(store)
+
+
+def of(tables: dict[str, bytes], **changes: Any) -> Commit:
+    """A commit whose marker names these tables."""
+    sizes = {table: len(data) for table, data in tables.items()}
+    return replace(COMMIT, **{"bytes": sizes, **changes})
+
+
+def take_over(uri: str) -> tuple[RunFolder, list[str]]:
+    """A further driver's folder, begun on what counts, and what it has deleted."""
+    folder = RunFolder(Store(uri))
+    folder.open(FINGERPRINT)
+    contents = folder.contents()
+    folder.begin({commit.name for commit in contents.commits()})
+    return folder, folder.sweep(contents)
+
+
+def tables_and_markers(uri: str) -> dict[str, bytes]:
+    """`everything` but what a lease and the fingerprint say."""
+    return {
+        name: data
+        for name, data in everything(uri).items()
+        if not name.startswith(("_run/leases/", "_run/fingerprint"))
+    }
+
+
+def everything(uri: str) -> dict[str, bytes]:
+    """All files below `uri` as another program sees them."""
+    fs, root = fsspec.url_to_fs(uri, use_listings_cache=False)
+    return {path[len(root) + 1 :]: fs.cat_file(path) for path in fs.find(root)}
 
 
 def test_commit_is_read_back(folder: RunFolder, store_uri: str) -> None:
     assert list(folder.commits()) == []
-    folder.commit(SHARD, CONTENT, COMMIT)
+    folder.commit(CONTENT, COMMIT)
     again = RunFolder(Store(store_uri))
     assert list(again.commits()) == [COMMIT]
-    assert {t: again.table_files(t) for t in TABLES} == {
-        t: [f"{t}/{SHARD}.parquet"] for t in TABLES
-    }
+    assert again.table_files() == {t: [f"{t}/{NAME}.parquet"] for t in TABLES}
     files = everything(store_uri)
-    assert files.keys() == {MARKER, *(f"{table}/{SHARD}.parquet" for table in TABLES)}
-    assert all(files[f"{table}/{SHARD}.parquet"] == CONTENT[table] for table in TABLES)
+    assert files.keys() == {MARKER, *(f"{table}/{NAME}.parquet" for table in TABLES)}
+    assert all(files[f"{table}/{NAME}.parquet"] == CONTENT[table] for table in TABLES)
 
 
 def test_absent_tables_have_no_file(folder: RunFolder, store_uri: str) -> None:
-    folder.commit(SHARD, {"failures": b"1"}, COMMIT)
-    assert everything(store_uri).keys() == {MARKER, f"failures/{SHARD}.parquet"}
-    assert folder.table_files("images") == []
+    folder.commit({"failures": b"1"}, of({"failures": b"1"}))
+    assert everything(store_uri).keys() == {MARKER, f"failures/{NAME}.parquet"}
+    assert folder.table_files()["images"] == []
 
 
 def test_commits_in_several_batches(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.store.folder.BATCH", 3)
-    expected = [replace(COMMIT, shard=f"s-{i:016x}", explained=(str(i),)) for i in range(7)]
+    monkeypatch.setattr("pipeline.store.contents.BATCH", 3)
+    expected = [of({}, shard=f"s-{i:016x}", explained=(str(i),)) for i in range(7)]
     for commit in reversed(expected):
-        folder.commit(commit.shard, {}, commit)
+        folder.commit({}, commit)
     assert list(folder.commits()) == expected
 
 
 def test_committing_again_changes_nothing(folder: RunFolder, store_uri: str) -> None:
-    folder.commit(SHARD, CONTENT, COMMIT)
+    folder.commit(CONTENT, COMMIT)
     before = everything(store_uri)
     later = replace(COMMIT, finished=2e9, worker="node-2/0")
-    folder.commit(SHARD, {table: b"another attempt" for table in TABLES}, later)
+    folder.commit({table: b"another attempt" for table in TABLES}, later)
     assert everything(store_uri) == before
-
-
-def test_committing_other_images_under_the_name_is_an_error(
-    folder: RunFolder, store_uri: str
-) -> None:
-    folder.commit(SHARD, CONTENT, COMMIT)
-    before = everything(store_uri)
-    for other in (
-        replace(COMMIT, explained=("a", "x")),
-        replace(COMMIT, explained=IDS, failed=()),
-    ):
-        with pytest.raises(RunError, match=f"{SHARD}.json exists with other images"):
-            folder.commit(SHARD, {"images": b"other"}, other)
-    assert everything(store_uri) == before
-
-
-def test_a_marker_is_created_once(store_uri: str) -> None:
-    other = replace(COMMIT, explained=("x",), failed=())
-
-    class Late(Store):
-        """A store whose owner sleeps before its first table, while another driver commits."""
-
-        def put(self, name: str, data: bytes) -> None:
-            RunFolder(Store(store_uri)).commit(SHARD, {}, other)
-            super().put(name, data)
-
-    with pytest.raises(RunError, match="exists with other images"):
-        RunFolder(Late(store_uri)).commit(SHARD, {"images": b"1"}, COMMIT)
-    assert list(RunFolder(Store(store_uri)).commits()) == [other]
 
 
 def test_a_repeated_request_is_no_error(store_uri: str) -> None:
     folder = RunFolder(Repeating(store_uri))
     folder.open(FINGERPRINT)
-    folder.commit(SHARD, CONTENT, COMMIT)
-    assert list(folder.commits()) == [COMMIT]
+    folder.begin([])
+    folder.commit(CONTENT, COMMIT)
+    assert list(folder.commits()) == [replace(COMMIT, lease=1)]
 
 
 def test_a_marker_is_written_after_its_tables(store_uri: str) -> None:
@@ -105,9 +133,32 @@ def test_a_marker_is_written_after_its_tables(store_uri: str) -> None:
             written.append(name)
             super().put_new(name, data)
 
-    RunFolder(Recording(store_uri)).commit(SHARD, CONTENT, COMMIT)
+    RunFolder(Recording(store_uri)).commit(CONTENT, COMMIT)
     order = ("failures", "masks", "explanations", "images")
-    assert written == [*(f"{table}/{SHARD}.parquet" for table in order), MARKER]
+    assert written == [*(f"{table}/{NAME}.parquet" for table in order), MARKER]
+
+
+def test_sweep_deletes_what_no_marker_vouches_for(store: Store) -> None:
+    folder, _ = take_over(store.uri)
+    folder.commit(CONTENT, COMMIT)
+    before = tables_and_markers(store.uri)
+    stray = shard_name(["z"])
+    strays = [f"images/{stray}.parquet", f"masks/{stray}-000000.parquet", "_run/tmp/0123"]
+    for name in strays:
+        store.put(name, b"x")
+    assert folder.table_files()["images"] == [f"images/{SHARD}-000001.parquet"]
+    assert sorted(take_over(store.uri)[1]) == sorted(strays)
+    assert tables_and_markers(store.uri) == before
+    assert take_over(store.uri)[1] == []
+    assert list(folder.commits()) == [replace(COMMIT, lease=1)]
+
+
+def test_sweep_spares_files_of_the_user(store: Store, folder: RunFolder) -> None:
+    folder.open(FINGERPRINT)
+    store.put("images/mine.parquet", b"x")
+    assert take_over(store.uri)[1] == []
+    assert store.exists("images/mine.parquet")
+    assert folder.table_files()["images"] == []
 
 
 @pytest.mark.parametrize("kind", ["disk", "s3"])
@@ -115,8 +166,8 @@ def test_killed_anywhere_then_swept_and_committed_again(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     base = str(tmp_path) if kind == "disk" else request.getfixturevalue("s3_url")
-    RunFolder(Store(f"{base}/undisturbed")).commit(SHARD, CONTENT, COMMIT)
-    expected = everything(f"{base}/undisturbed")
+    take_over(f"{base}/undisturbed")[0].commit(CONTENT, COMMIT)
+    expected = tables_and_markers(f"{base}/undisturbed")
     steps = kill_at_each_step(base)
     # Before and after each of five files; on disk also within each, at least at write and sync.
     assert steps >= (20 if kind == "disk" else 10)
@@ -124,14 +175,17 @@ def test_killed_anywhere_then_swept_and_committed_again(
     for step in range(steps):
         uri = f"{base}/{step}"
         folder = RunFolder(Store(uri))
-        done = MARKER in everything(uri)
+        done = f"_run/commits/{SHARD}-000001.json" in everything(uri)
         outcomes.add(done)
-        assert list(folder.commits()) == ([COMMIT] if done else [])
-        assert [folder.table_files(table) != [] for table in TABLES] == [done] * len(TABLES)
-        folder.sweep()
-        assert everything(uri) == (expected if done else {})
-        folder.commit(SHARD, CONTENT, COMMIT)
-        assert everything(uri) == expected
+        assert list(folder.commits()) == ([replace(COMMIT, lease=1)] if done else [])
+        assert [files != [] for files in folder.table_files().values()] == [done] * len(TABLES)
+        again, _ = take_over(uri)
+        assert tables_and_markers(uri) == (expected if done else {})
+        if not done:
+            again.commit(CONTENT, COMMIT)
+        (commit,) = again.commits()
+        assert replace(commit, lease=0) == COMMIT
+        assert set(everything(uri).values()) >= set(CONTENT.values())
     assert outcomes == {True, False}
 
 
@@ -171,7 +225,10 @@ def commit_until(base: str, last: int) -> None:
 
     if "://" not in base:
         make_disk_mortal(tick)
-    RunFolder(Mortal(f"{base}/{last}")).commit(SHARD, CONTENT, COMMIT)
+    folder = RunFolder(Mortal(f"{base}/{last}"))
+    folder.open(FINGERPRINT)
+    folder.begin([])
+    folder.commit(CONTENT, COMMIT)
 
 
 def make_disk_mortal(tick: Callable[[], None]) -> None:
@@ -205,6 +262,143 @@ def kill_children(base: str) -> int:
             return last
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
         last += 1
+
+
+def test_open_again_with_the_same_fingerprint(folder: RunFolder, store_uri: str) -> None:
+    assert folder.fingerprint() is None
+    folder.open(FINGERPRINT)
+    folder.commit(CONTENT, COMMIT)
+    before = everything(store_uri)
+    RunFolder(Store(store_uri)).open(FINGERPRINT)
+    assert everything(store_uri) == before
+    method = {**FINGERPRINT["method"], "areas": [0.1, 0.2]}  # as JSON gives it back
+    assert folder.fingerprint() == {**FINGERPRINT, "method": method}
+
+
+def test_open_names_each_field_that_differs(folder: RunFolder, store_uri: str) -> None:
+    folder.open(FINGERPRINT)
+    asked = {
+        "method": {"name": "inr", "restarts": 2, "areas": (0.1,), "rounds": 3},
+        "weights": "ab12",
+    }
+    with pytest.raises(RequestError) as refused:
+        folder.open(asked)
+    message = str(refused.value)
+    assert store_uri in message
+    for line in (
+        "method.restarts: the run has 1, you asked for 2",
+        "method.areas: the run has [0.1, 0.2], you asked for [0.1]",
+        "method.rounds: the run has nothing, you asked for 3",
+        "schema: the run has 1, you asked for nothing",
+    ):
+        assert line in message
+    assert "weights" not in message and "name:" not in message
+    assert "--out" in message and "--overwrite" in message
+
+
+def test_overwrite_discards_the_run_but_its_lock(store: Store, folder: RunFolder) -> None:
+    folder.open(FINGERPRINT)
+    folder.begin([])
+    folder.commit(CONTENT, COMMIT)
+    folder.write_plan({"ids": ["a"]})
+    folder.write_summary({"explained": 2})
+    store.put("_run/lock/000001.json", b"{}")
+    store.put("images/mine.parquet", b"of the user")
+    for derived in ("metrics", "regions", "patterns", "certificates", "reviews"):
+        store.put(f"{derived}/a.parquet", b"of the run")
+    again = RunFolder(store)
+    overwrite(again)
+    assert everything(store.uri).keys() == {
+        "_run/fingerprint.json",
+        "_run/leases/000002.json",
+        "_run/lock/000001.json",
+        "images/mine.parquet",
+    }
+    assert folder.fingerprint() == {"schema": 2}
+    assert list(folder.commits()) == [] and folder.plans() == [] and folder.summary() is None
+
+
+class Interrupted(Store):
+    """A store whose owner is interrupted at the n-th change."""
+
+    changes_left = 0
+
+    def _change(self) -> None:
+        if self.changes_left == 0:
+            raise KeyboardInterrupt
+        self.changes_left -= 1
+
+    def put(self, name: str, data: bytes) -> None:
+        self._change()
+        super().put(name, data)
+
+    def delete(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._change()
+            super().delete([name])
+
+
+def test_an_interrupted_overwrite_can_be_repeated(tmp_path: Path) -> None:
+    uri, step, finished = str(tmp_path / "out"), 0, False
+    while not finished:
+        folder = RunFolder(Store(uri))
+        folder.open(FINGERPRINT, overwrite=True)
+        folder.begin([])
+        folder.commit(CONTENT, COMMIT)
+        folder.write_plan({})
+        store = Interrupted(uri)
+        store.changes_left = step
+        try:
+            overwrite(RunFolder(store))
+            finished = True
+        except KeyboardInterrupt:
+            pass
+        for commit in folder.commits():  # what is still committed is still complete
+            assert sum(map(len, folder.table_files().values())) == len(commit.bytes)
+        assert folder.fingerprint() is not None
+        step += 1
+    assert step > 6  # the lease, the plan, the marker, four tables, the fingerprint
+
+
+def overwrite(folder: RunFolder) -> None:
+    """What a driver does with --overwrite before it works."""
+    folder.open({"schema": 2}, overwrite=True)
+    folder.begin([])
+    folder.sweep(folder.contents())
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["images/s-1.parquet", "images/cat.jpg", "masks/a.parquet"])
+def test_tables_without_a_run_are_refused(
+    store: Store, folder: RunFolder, name: str, overwrite: bool
+) -> None:
+    store.put(name, b"x")
+    with pytest.raises(RequestError, match=f"holds {name}, but no run"):
+        folder.open(FINGERPRINT, overwrite=overwrite)
+    assert everything(store.uri) == {name: b"x"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_with_other_things_may_hold_a_run(
+    store: Store, folder: RunFolder, overwrite: bool
+) -> None:
+    store.put("manifest.csv", b"image\n")
+    folder.open(FINGERPRINT, overwrite=overwrite)
+    assert everything(store.uri).keys() == {"manifest.csv", "_run/fingerprint.json"}
+
+
+def test_plans_are_numbered(folder: RunFolder) -> None:
+    assert folder.plans() == []
+    names = [folder.write_plan({"ids": [str(i)]}) for i in range(11)]
+    assert names == [f"_run/plans/{i:04d}.json" for i in range(1, 12)]
+    assert folder.plans() == [{"ids": [str(i)]} for i in range(11)]
+
+
+def test_summary_is_replaced(folder: RunFolder) -> None:
+    assert folder.summary() is None
+    folder.write_summary({"explained": 1})
+    folder.write_summary({"explained": 2})
+    assert folder.summary() == {"explained": 2}
 
 
 @pytest.mark.parametrize("content", [b"", b'{"shard": "s-', b"[]", b'{"shard": "s-1"}'])

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RequestError, RunError
-from pipeline.store import Commit, RunFolder
 from pipeline.store import lock as lock_module
+from pipeline.store.layout import RUN
 from pipeline.store.lock import RunLock
 from pipeline.store.store import Store
 from tests.stores import Repeating
@@ -78,7 +78,7 @@ def gone_pid() -> int:
 
 def bury_holder(store: Store) -> None:
     """Rewrites the newest lock as if its process had been killed."""
-    name = store.list(lock_module.FOLDER)[-1]
+    name = store.list(RUN.lock)[-1]
     record = json.loads(store.get(name))
     store.put(name, json.dumps({**record, "pid": gone_pid(), "released": False}).encode())
 
@@ -176,7 +176,7 @@ class Slow(Store):
 def test_a_slow_driver_does_not_reuse_a_number(store: Store, store_uri: str) -> None:
     with RunLock(Slow(store_uri)) as lock:
         lock.check()
-        assert store.list(lock_module.FOLDER) == [f"{lock_module.FOLDER}/000004.json"]
+        assert store.list(RUN.lock) == [f"{RUN.lock}/000004.json"]
         with pytest.raises(RequestError), RunLock(store):
             pass
 
@@ -208,40 +208,32 @@ def test_heartbeats_go_on_and_survive_a_store_that_is_away(disk: Store) -> None:
 def test_a_cut_off_lock_is_taken_over(disk: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(time, "monotonic", iter(range(0, 10_000, 15)).__next__)
-    disk.put(f"{lock_module.FOLDER}/000007.json", b'{"token": "ab')
+    disk.put(f"{RUN.lock}/000007.json", b'{"token": "ab')
     with RunLock(disk) as lock:
         lock.check()
 
 
-def test_a_commit_after_the_lock_was_lost_is_refused(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = RunFolder(store)
-    commit = Commit(
-        shard="s-1",
-        explained=("a",),
-        failed=(),
-        rows={},
-        bytes={},
-        seconds=0,
-        finished=0,
-        worker="",
-    )
+def test_a_lost_lock_stays_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunLock(store, heartbeat_s=HEARTBEAT_S) as lost:
         monkeypatch.setattr(lock_module, "is_running", lambda pid, born: False)
         with RunLock(store) as taken:
+            assert taken.number == lost.number + 1
             with pytest.raises(RunError, match="taken over by process"):
                 lost.check()
-                folder.commit("s-1", {"images": b"1"}, commit)
             time.sleep(3 * HEARTBEAT_S)  # late heartbeats of the first driver change nothing
             taken.check()
     assert RunLock.holder(store) is None
-    assert list(folder.commits()) == [] and store.list("images") == []
+
+
+def test_numbers_go_on_above_the_leases_where_the_locks_were_deleted(store: Store) -> None:
+    store.put("_run/leases/000007.json", b"{}")
+    with RunLock(store) as lock:
+        assert lock.number == 8
 
 
 def test_a_deleted_lock_is_lost(disk: Store) -> None:
     with RunLock(disk) as lock:
-        disk.delete(disk.list(lock_module.FOLDER))
+        disk.delete(disk.list(RUN.lock))
         with pytest.raises(RunError, match="deleted"):
             lock.check()
 
@@ -268,14 +260,14 @@ def test_a_stopped_process_of_this_machine_keeps_the_lock(disk: Store) -> None:
 
 
 def bury_beat(store: Store) -> None:
-    name = store.list(lock_module.FOLDER)[-1]
+    name = store.list(RUN.lock)[-1]
     record = json.loads(store.get(name))
     store.put(name, json.dumps({**record, "beat": 0.0}).encode())
 
 
 def test_a_reused_process_number_is_not_the_driver(disk: Store) -> None:
     with RunLock(disk):
-        name = disk.list(lock_module.FOLDER)[-1]
+        name = disk.list(RUN.lock)[-1]
         record = json.loads(disk.get(name))
         assert record["birth"].isdecimal()
         disk.put(name, json.dumps({**record, "birth": "1"}).encode())

@@ -19,6 +19,7 @@ from pipeline.images.overlays import overlay
 from pipeline.results.gallery import Gallery
 from pipeline.run import driver
 from pipeline.shapes import write_dataset
+from pipeline.tables.records import png
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_all_rounds_of_one_restart_are_the_best(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"id_": "nobody"}, "no explanation"),
+        ({"id_": "nobody"}, "no such id"),
         ({"round": 3, "area": 0.1}, "no explanation for round 3"),
         ({"restart": 2}, "restart 2"),
         ({"area": 0.0}, "area 0.0 is impossible"),
@@ -171,6 +172,22 @@ def test_a_gallery_has_every_mask_and_one_page(run):
 
 def test_a_missing_original_is_explained(run, monkeypatch):
     row = run.image("wide")
-    monkeypatch.setattr(type(run), "image", lambda self, id_: {**row, "image": "/nowhere.png"})
+    moved = [{**row, "image": "/nowhere.png"}]
+    monkeypatch.setattr(type(run), "images_of", lambda self, id_: moved)
     with pytest.raises(RequestError, match="nowhere.png"):
         Gallery(run, "wide")
+
+
+@pytest.mark.parametrize("kind", ["smooth", "binary", "noise", "flat"])
+def test_stored_masks_keep_every_pixel(kind):
+    random = np.random.default_rng(0)
+    row, column = np.mgrid[:97, :64]
+    pixels = {
+        "smooth": 255 / (1 + np.exp((np.hypot(row - 40, column - 30) - 20) / 3)),
+        "binary": 255 * (row > column),
+        "noise": random.integers(0, 256, (97, 64)),
+        "flat": np.full((97, 64), 255),
+    }[kind].astype(np.uint8)
+    with Image.open(io.BytesIO(png(pixels))) as found:
+        assert (found.format, found.mode) == ("PNG", "L")
+        np.testing.assert_array_equal(np.asarray(found), pixels)

@@ -1,0 +1,81 @@
+"""Masks of one explanation at a dozen areas: what the page's slider goes through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from inr_core import render
+from pipeline.report.thumbnails import strip
+from pipeline.tables import RunReader, pixels_of
+
+CELL = 64  # pixels of a mask's side
+AREAS = 12
+Row = dict[str, Any]
+
+
+def grid(reader: RunReader) -> list[float]:
+    """Areas of the slider: those that are stored, and between them where networks can be asked."""
+    stored = sorted(a for a in reader.config.areas if a <= reader.largest_area(0))
+    if not reader.networks:
+        return stored
+    areas = list(stored) if len(stored) > 1 else [stored[0] / 4, *stored, _wider(reader, stored[0])]
+    while len(areas) < AREAS:
+        gaps = [after / before for before, after in zip(areas, areas[1:], strict=False)]
+        n = gaps.index(max(gaps))
+        areas.insert(n + 1, round(math.sqrt(areas[n] * areas[n + 1]), 4))
+    return sorted(set(areas))
+
+
+def _wider(reader: RunReader, area: float) -> float:
+    return min(4 * area, (area + reader.largest_area(0)) / 2)
+
+
+class Strips:
+    """Draws the explanations of a run, each in one picture; `areas` are those of `grid`."""
+
+    def __init__(self, reader: RunReader) -> None:
+        self.reader, self.areas = reader, grid(reader)
+
+    def draw(self, explanation: Row, chain: Sequence[Row], masks: Sequence[Row]) -> Row:
+        """`areas` and `strip`, their masks side by side as a data URI.
+
+        chain  explanations of the same restart; masks: rows of this explanation
+        """
+        if self.reader.networks:
+            areas = [a for a in self.areas if a <= self.reader.largest_area(explanation["round"])]
+            return {"areas": areas, "strip": strip(self._rendered(explanation, chain, areas))}
+        pictures = [_small(row["mask"]["bytes"]) for row in masks]
+        return {"areas": [row["area"] for row in masks], "strip": strip(np.stack(pictures))}
+
+    def _rendered(
+        self, explanation: Row, chain: Sequence[Row], areas: Sequence[float]
+    ) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        before = sorted(
+            (e for e in chain if e["round"] <= explanation["round"]), key=lambda e: int(e["round"])
+        )
+        networks = [
+            torch.frombuffer(bytearray(e["parameters"]), dtype=torch.float16) for e in before
+        ]
+        chain_JK = torch.stack(networks)
+        area_1A = torch.tensor([areas], dtype=torch.float64)
+        masks = render(
+            chain_JK[-1:], chain_JK[None, :-1], area_1A, (CELL, CELL), self.reader.config.mask
+        )
+        return masks[0].numpy()
+
+
+def scores(masks: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+    """Area, kept and removed of every stored mask, smallest first."""
+    columns = ("area", "score_kept", "score_removed")
+    return sorted([round(row[name], 4) for name in columns] for row in masks)
+
+
+def _small(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    picture = Image.fromarray(pixels_of(data))
+    return np.array(picture.resize((CELL, CELL), Image.Resampling.BOX))

@@ -1,0 +1,77 @@
+"""The photographs that a run explained, where they lie now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fsspec.core import url_to_fs
+from PIL import Image
+
+from pipeline.errors import ImageError, RequestError
+from pipeline.images import read_image
+from pipeline.paths import plain_path, resolver
+
+
+class Originals:
+    """Finds the images of a run, also under another folder than when they were explained.
+
+    root  the folder or URL that now holds them: an image `/old/a/b.png` may be there as `a/b.png`
+          or `b.png`; the longest end of its path that is there counts. None: nothing has moved
+    """
+
+    def __init__(self, root: str | None = None) -> None:
+        self._root = None if root is None else plain_path(root).rstrip("/")
+        self._gone: list[str] = []  # beginnings of paths that the root has been found to replace
+
+    def uri(self, row: Mapping[str, Any]) -> str:
+        """Where the image of a row of `images` lies; RequestError if not under the root."""
+        image = str(row["image"])
+        if self._root is None:
+            return image
+        resolve = resolver(self._root)
+        for gone in self._gone:
+            if image.startswith(gone):
+                return resolve(image[len(gone) :])
+        parts = image.rpartition("://")[2].lstrip("/").split("/")
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            if _exists(uri := resolve(end)):
+                self._gone.append(image.removesuffix(end))
+                return uri
+        raise RequestError(
+            f"--root {self._root}: holds no {parts[-1]}, neither directly nor in the folders it "
+            f"lay in ({image}); expected the folder that the images are in now"
+        )
+
+    def open(self, row: Mapping[str, Any]) -> Image.Image:
+        """The upright original; RequestError if it cannot be read or has another size now."""
+        uri = self.uri(row)
+        try:
+            image = read_image(uri)
+        except ImageError as error:
+            hint = "" if self._root else "; if the images have moved, say where with --root"
+            raise RequestError(f"{uri}: {error.reason}{hint}") from error
+        if image.size != (row["width"], row["height"]):
+            raise RequestError(
+                f"{uri}: was {row['width']} x {row['height']} pixels when it was explained, and is "
+                f"{image.width} x {image.height} now"
+            )
+        return image
+
+    def data(self, row: Mapping[str, Any]) -> bytes:
+        """The image's file as it is; RequestError if it cannot be read."""
+        uri = self.uri(row)
+        try:
+            if "://" not in uri:  # a plain path: fsspec would read a meaning into `::` in it
+                with open(uri, "rb") as file:
+                    return file.read()
+            fs, path = url_to_fs(uri)
+            return bytes(fs.cat_file(path))
+        except Exception as error:  # every store raises its own
+            raise RequestError(f"{uri}: cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _exists(uri: str) -> bool:
+    fs, path = url_to_fs(uri)
+    return bool(fs.isfile(path))
