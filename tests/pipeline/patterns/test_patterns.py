@@ -251,6 +251,9 @@ def test_the_command_asks_for_regions_then_prints_the_cue_list(explained, out, x
     assert text.index(f" {first['target_name']} {first['pattern']} ") < text.index("images: of")
     assert "bold: a reliance of at least 0.1" in text
     assert xaipipe("report", out)[0] == 0
+    where = f"target = {first['target']} AND predicted >= 0"  # beside a table of lists of floats
+    code, text = xaipipe("show", out, "--where", where, "--top", 2, "--to", out.parent / "shown")
+    assert code == 0 and list((out.parent / "shown").glob("*.png")), text
 
 
 @pytest.mark.slow
