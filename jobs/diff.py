@@ -12,10 +12,10 @@ from rich.table import Table
 import pipeline
 from jobs import analyses
 from jobs.console import Console
+from jobs.ranked import SHOWN, ranked
 from pipeline import RequestError, analysis, results
 from pipeline import diff as diffs
 
-SHOWN = 20  # classes
 HEAD = {
     "images": "",
     "same": "share of images for which both predict the same class",
@@ -116,10 +116,7 @@ def alignment(found: diffs.Changed, names: list[str], area: float) -> Iterator[s
 
 def classes(found: diffs.Changed) -> Table:
     """A row for each class, the one first that has moved most."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("class")
-    for name in HEAD:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = ranked("class", head=HEAD, of=len(found.classes), rows="classes")
     for c in found.classes[:SHOWN]:
         table.add_row(
             c.name,
@@ -132,8 +129,4 @@ def classes(found: diffs.Changed) -> Table:
             "-" if c.moved is None else f"{c.outside_a:.2f} {c.outside_b:.2f}",
             "-" if c.moved is None else f"{c.moved:+.2f} (n {c.with_truth})",
         )
-    further = len(found.classes) - SHOWN
-    words = "; ".join(f"{name}: {meaning}" for name, meaning in HEAD.items() if meaning)
-    table.caption = f"{words}{f'; {further} further classes' if further > 0 else ''}"
-    table.caption_justify = "left"
     return table

@@ -11,9 +11,9 @@ from rich.table import Table
 
 import pipeline
 from jobs.console import Console
+from jobs.ranked import SHOWN, ranked
 from pipeline import patterns as patterns_room
 
-SHOWN = 20  # patterns
 HEAD = {
     "images": "of the class that have it",
     "round": "in which it mostly comes",
@@ -83,11 +83,8 @@ def _facts(found: patterns_room.Patterns, uri: str) -> Iterator[str]:
 
 def cue_list(found: patterns_room.Patterns) -> Table:
     """The patterns on which their classes rely most without their being the object."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("class")
-    table.add_column("#", justify="right")
-    for name in HEAD:
-        table.add_column(name, justify="right", no_wrap=True)
+    bold = f"bold: a reliance of at least {patterns_room.SUSPECT:g}"
+    table = ranked("class", "#", head=HEAD, of=len(found.rows), rows="patterns", also=bold)
     for row in found.rows[:SHOWN]:
         suspect = row["reliance"] is not None and row["reliance"] >= patterns_room.SUSPECT
         table.add_row(
@@ -101,11 +98,6 @@ def cue_list(found: patterns_room.Patterns) -> Table:
             "-" if row["reliance"] is None else f"{row['reliance']:.2f}",
             style="bold" if suspect else "",
         )
-    further = len(found.rows) - SHOWN
-    words = "; ".join(f"{name}: {meaning}" for name, meaning in HEAD.items())
-    bold = f"bold: a reliance of at least {patterns_room.SUSPECT:g}"
-    table.caption = f"{words}; {bold}{f'; {further} further patterns' if further > 0 else ''}"
-    table.caption_justify = "left"
     return table
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 import pipeline
 from jobs import analyses
 from jobs.console import Console
+from jobs.ranked import SHOWN, ranked
 from pipeline import analysis
 from pipeline import regions as regions_room
 
-SHOWN = 20  # classes
 HEAD = {
     "images": "with ground truth",
     "score": "of the whole image",
@@ -78,15 +77,8 @@ def show_context(run: pipeline.RunReader, console: Console) -> None:
     found = regions_room.context_by_class(run)
     if not found:
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("class")
-    for name in HEAD:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = ranked("class", head=HEAD, of=len(found), rows="classes")
     for c in found[:SHOWN]:
         scores = (c.score, c.score_object, c.score_context, c.score_nothing, c.reliance)
         table.add_row(c.name, f"{c.images}", *(f"{score:.2f}" for score in scores))
-    further = len(found) - SHOWN
-    words = "; ".join(f"{name}: {meaning}" for name, meaning in HEAD.items())
-    table.caption = f"{words}{f'; {further} further classes' if further > 0 else ''}"
-    table.caption_justify = "left"
     console.print(table)
