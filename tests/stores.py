@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from pipeline.store import RunFolder
 from pipeline.store.store import Store
 
 
@@ -35,3 +36,12 @@ def race_to_create(uri: str, name: str, drivers: int = 8) -> list[int]:
     for thread in threads:
         thread.join()
     return winners
+
+
+def table_files(folder: RunFolder) -> dict[str, list[str]]:
+    """Names of the committed files of each table."""
+    found: dict[str, list[str]] = {table: [] for table in folder.layout.tables}
+    for commit in folder.commits():
+        for file in commit.files:
+            found[file.rpartition("/")[0]].append(file)
+    return {table: sorted(files) for table, files in found.items()}

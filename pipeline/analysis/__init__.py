@@ -1,6 +1,6 @@
 """Analyses: jobs over a finished run, image by image, with tables of their own beside the run's.
 
-`evaluate`, `regions`, `certify` and `diff` are of this form. What a kind of analysis brings is a
+`evaluate`, `regions` and `diff` are of this form. What a kind of analysis brings is a
 `Kind`: its tables, the settings that decide their rows, and `make`, which makes an `Analyst` in the
 process where it works. All else is the same for every kind, and the same as for explaining: shards,
 actors, attempts, commits, resuming, failure rows, progress (`pipeline.run.run`).

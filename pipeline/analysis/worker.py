@@ -160,11 +160,10 @@ class AnalysisWorker:
             memory = is_out_of_memory(error)
             if isinstance(error, torch.AcceleratorError) and not memory:
                 raise BrokenWorker(describe(error)) from None
-            failed = error if isinstance(error, ImageError) else None
-            failure = failed or ImageError(self.kind.name, describe(error))
-            failure = ImageError(
-                failure.stage, failure.reason
-            )  # without the tensors of the old one
+            stage, reason = self.kind.name, describe(error)
+            if isinstance(error, ImageError):
+                stage, reason = error.stage, error.reason
+            failure = ImageError(stage, reason)  # without the tensors that the old one holds
         if len(batch) == 1:
             failures.append(failure_row(batch[0][0], failure))
             return

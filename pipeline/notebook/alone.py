@@ -13,30 +13,24 @@ from torch import nn
 from inr_core import METHODS
 from pipeline.classifiers import PRECISION, Classifier, load_classifier, one_thread
 from pipeline.errors import RequestError
-from pipeline.job import Job, load_job
+from pipeline.job import JOB_KEYS, Job, load_job
 from pipeline.manifest import ImageRef, Targets
 from pipeline.notebook.given import AnyImage, GivenImage
 from pipeline.notebook.shown import Explained
 from pipeline.run import ShardWorker, WorkerSpec
 from pipeline.tables import ExplainedImage, RunSettings, Shard, ShardResult, decode
 
-OF_RUNS = (  # keys of the job file that one image has no use for
-    "manifest",
-    "out",
-    "root",
-    "select",
-    "limit",
-    "model",
-    "gpus",
-    "workers",
-    "address",
-    "compile",
-    "max_memory",
-    "batch",
-    "shard_size",
-    "retry_failed",
-    "overwrite",
-)
+OF_ONE = {  # keys of the job file that one image has a use for, besides those of the method
+    "weights",
+    "preprocess",
+    "method",
+    "preset",
+    "steps",
+    "baseline",
+    "seed",
+    "precision",
+    "microbatch",
+}
 MICROBATCH = {"cpu": 1, "cuda": 32}
 
 
@@ -88,8 +82,8 @@ def explain(
 
 def _job(model: str | nn.Module, settings: dict[str, Any]) -> Job:
     """The settings, checked as a job file's are."""
-    for name in OF_RUNS:
-        if name in settings:
+    for name in settings:
+        if name in JOB_KEYS and name not in OF_ONE:
             raise RequestError(f"explain: {name} is a setting of whole runs; leave it out")
     name = model if isinstance(model, str) else type(model).__name__
     return load_job(None, {**settings, "manifest": "", "model": name})

@@ -14,6 +14,7 @@ from pipeline.errors import RequestError
 from pipeline.tables import Row, RunReader
 
 ROOM = 2**30  # bytes of features in memory
+FLOAT = 4  # bytes
 KEYS = ["id", "target"]
 REGION = [*KEYS, "restart", "round", "score_kept", "score_outside", "outside"]
 IMAGE = [*KEYS, "target_name", "predicted", "predicted_name"]
@@ -55,9 +56,9 @@ class Regions:
         waiting = list(groups)
         while waiting:
             part: list[list[int]] = []
-            size, width = 0, self._width()
-            while waiting and (not part or size + 2 * width * len(waiting[0]) <= ROOM):
-                size += 2 * width * len(waiting[0])
+            size, row = 0, FLOAT * self._width()
+            while waiting and (not part or size + row * len(waiting[0]) <= ROOM):
+                size += row * len(waiting[0])
                 part.append(waiting.pop(0))
             yield from self._of(part)
 

@@ -40,17 +40,9 @@ class Explained:
     def __init__(self, reader: RunReader, ids: Sequence[str]) -> None:
         part, self.strips = home(reader, ids), Strips(reader)
         self.images = {(row["id"], row["target"]): row for row in _rows(part.images, ids)}
-        self.explanations = self._by_key(_rows(part.explanations, ids))
+        self.explanations = _by_key(_rows(part.explanations, ids))
         columns = [n for n in part.masks.schema.names if n != "mask" or not reader.networks]
-        self.masks = self._by_key(_rows(part.masks, ids, columns))
-
-    def _by_key(self, rows: Sequence[Row]) -> dict[Key, list[Row]]:
-        """Rows without a target, of runs that explain one class an image, get the image's."""
-        targets = {id_: target for id_, target in self.images}
-        found: dict[Key, list[Row]] = defaultdict(list)
-        for row in rows:
-            found[row["id"], row.get("target", targets[row["id"]])].append(row)
-        return found
+        self.masks = _by_key(_rows(part.masks, ids, columns))
 
     def of(self, key: Key, best_only: bool = False) -> Iterator[Row]:
         """Explanations of an image for the script: the best restarts in front, round by round."""
@@ -145,6 +137,13 @@ def _region(regions: Regions, key: Key, explanation: Row, size: tuple[int, int])
 def _shares(box: Sequence[float], width: int, height: int) -> list[float]:
     """A box in pixels as shares of width and height."""
     return [round(v / (height if n % 2 else width), 4) for n, v in enumerate(box)]
+
+
+def _by_key(rows: Sequence[Row]) -> dict[Key, list[Row]]:
+    found: dict[Key, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["id"], row["target"]].append(row)
+    return found
 
 
 def _rows(table: Any, ids: Sequence[str], columns: Sequence[str] | None = None) -> list[Row]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import torch
 
 from inr_core.metrics import Interval, paired_interval
-from pipeline.report.parts import keys
+from pipeline.report.parts import KEY
 from pipeline.tables import RunReader
 
 DRAWS = 2000  # of the bootstrap, up to MANY images; beyond, the interval is narrow anyway
@@ -112,13 +112,7 @@ def _images(reader: RunReader) -> pa.Table:
 
 def _best(reader: RunReader) -> pa.Table:
     """id, target, area, scores and smallest area: the best restart of round 0."""
-    key = keys(reader)
     chosen = (pc.field("round") == 0) & pc.field("best")
-    best = reader.explanations.to_table(columns=[*key, "restart", "minimal_area"], filter=chosen)
-    masks = reader.masks.to_table(
-        columns=[*key, "restart", "area", *MEASURES], filter=pc.field("round") == 0
-    )
-    found = masks.join(best, [*key, "restart"], join_type="inner")
-    if "target" not in key:  # one class an image
-        found = found.join(reader.images.to_table(columns=["id", "target"]), "id")
-    return found.select(["id", "target", "area", "minimal_area", *MEASURES])
+    best = reader.explanations.to_table(columns=[*KEY, "minimal_area"], filter=chosen)
+    masks = reader.masks.to_table(columns=[*KEY, "area", *MEASURES], filter=chosen)
+    return masks.join(best, KEY, join_type="inner")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pipeline.store import name_of
 from pipeline.tables import RunReader
 
+KEY = ("id", "target")  # tells explained images apart
 SHARDS = 64  # of a part; their files are read concurrently
 
 
@@ -18,11 +19,6 @@ def parts(reader: RunReader, shards: int = SHARDS) -> Iterator[RunReader]:
     names = [name_of(file) for file in reader.index.files["images"]]
     for start in range(0, len(names), shards):
         yield reader.part(names[start : start + shards])
-
-
-def keys(reader: RunReader) -> list[str]:
-    """Columns that tell explained images apart: also the class, where one may have several."""
-    return [name for name in ("id", "target") if name in reader.masks.schema.names]
 
 
 def home(reader: RunReader, ids: Collection[str]) -> RunReader:

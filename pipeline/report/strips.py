@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
-from inr_core import render
 from pipeline.report.thumbnails import strip
-from pipeline.tables import RunReader, pixels_of
+from pipeline.tables import RunReader, pixels_of, rendered
 
 CELL = 64  # pixels of a mask's side
 AREAS = 12
@@ -49,25 +47,11 @@ class Strips:
         """
         if self.reader.networks:
             areas = [a for a in self.areas if a <= self.reader.largest_area(explanation["round"])]
-            return {"areas": areas, "strip": strip(self._rendered(explanation, chain, areas))}
+            before = [e for e in chain if e["round"] <= explanation["round"]]
+            drawn = rendered(before, areas, (CELL, CELL), self.reader.config.mask)
+            return {"areas": areas, "strip": strip(drawn)}
         pictures = [_small(row["mask"]["bytes"]) for row in masks]
         return {"areas": [row["area"] for row in masks], "strip": strip(np.stack(pictures))}
-
-    def _rendered(
-        self, explanation: Row, chain: Sequence[Row], areas: Sequence[float]
-    ) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        before = sorted(
-            (e for e in chain if e["round"] <= explanation["round"]), key=lambda e: int(e["round"])
-        )
-        networks = [
-            torch.frombuffer(bytearray(e["parameters"]), dtype=torch.float16) for e in before
-        ]
-        chain_JK = torch.stack(networks)
-        area_1A = torch.tensor([areas], dtype=torch.float64)
-        masks = render(
-            chain_JK[-1:], chain_JK[None, :-1], area_1A, (CELL, CELL), self.reader.config.mask
-        )
-        return masks[0].numpy()
 
 
 def scores(masks: Sequence[Mapping[str, Any]]) -> list[list[float]]:

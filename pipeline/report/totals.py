@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.report.parts import SHARDS, keys, parts
+from pipeline.report.parts import KEY, SHARDS, parts
 from pipeline.tables import RunReader
 
 BINS = 1000  # of a score's histogram: percentiles are right to half a bin
@@ -112,16 +112,15 @@ class _Adding:
         self.ranking = [RANKED.empty_table()]
 
     def add(self, part: RunReader) -> None:
-        key = keys(part)
-        columns = [*key, "restart", "round", "best", "minimal_area"]
+        columns = [*KEY, "restart", "round", "best", "minimal_area"]
         explanations = part.explanations.to_table(columns=columns)
         first = explanations.filter((pc.field("round") == 0) & pc.field("best"))
         images = part.images.to_table(columns=["id", "target", "target_name", "score"])
-        images = images.join(first.select([*key, "restart", "minimal_area"]), key)
+        images = images.join(first.select([*KEY, "restart", "minimal_area"]), KEY)
         masks = part.masks.to_table(
-            columns=[*key, "restart", "area", *SCORES], filter=pc.field("round") == 0
-        ).join(images, [*key, "restart"], join_type="inner")
-        last = explanations.group_by(key).aggregate([("round", "max")])["round_max"]
+            columns=[*KEY, "restart", "area", *SCORES], filter=pc.field("round") == 0
+        ).join(images, [*KEY, "restart"], join_type="inner")
+        last = explanations.group_by(KEY).aggregate([("round", "max")])["round_max"]
         self.rounds.update(n + 1 for n in last.to_pylist())
         self.minimal.update(images["minimal_area"].to_pylist())
         self._add_sums(images, masks)

@@ -151,14 +151,6 @@ class RunFolder:
         """All commits that count, newest lease first and ordered by shard, a batch at a time."""
         return self.contents().commits()
 
-    def table_files(self) -> dict[str, list[str]]:
-        """Names of the committed files of each table."""
-        found: dict[str, list[str]] = {table: [] for table in self.layout.tables}
-        for commit in self.commits():
-            for file in commit.files:
-                found[file.rpartition("/")[0]].append(file)
-        return {table: sorted(files) for table, files in found.items()}
-
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Stores the summary of the run, replacing the previous one; RunError like `commit`."""
         self.check_lock()

@@ -8,7 +8,13 @@ if TYPE_CHECKING:
     from pipeline.tables.card import EMPTY, first_files
     from pipeline.tables.cutting import cut
     from pipeline.tables.damage import damaged_table
-    from pipeline.tables.explained import ExplainedImage, MaskArray, RunSettings, whole_box
+    from pipeline.tables.explained import (
+        ExplainedImage,
+        MaskArray,
+        RunSettings,
+        rendered,
+        whole_box,
+    )
     from pipeline.tables.index import FileIndex
     from pipeline.tables.reader import RunReader, read
     from pipeline.tables.records import (

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from pydantic import TypeAdapter
 
-from inr_core import METHODS, render
+from inr_core import METHODS, MaskConfig, render
 from pipeline.errors import RequestError
 from pipeline.tables.records import pixels_of
 
@@ -60,6 +60,22 @@ def whole_box(crop: Mapping[str, float]) -> tuple[int, int, int, int]:
     """A box in whole pixels: left, top, right, bottom."""
     left, top, right, bottom = (round(crop[side]) for side in ("x0", "y0", "x1", "y1"))
     return left, top, right, bottom
+
+
+def rendered(
+    chain: Rows, areas: Sequence[float], size: tuple[int, int], config: MaskConfig
+) -> MaskArray:
+    """Masks of the last of a restart's explanations, (areas, height, width) uint8, 255 = keep.
+
+    chain  it and those of the earlier rounds
+    """
+    networks = [
+        torch.frombuffer(bytearray(e["parameters"]), dtype=torch.float16)
+        for e in sorted(chain, key=lambda e: int(e["round"]))
+    ]
+    chain_JK = torch.stack(networks)
+    area_1A = torch.tensor([list(areas)], dtype=torch.float64)
+    return render(chain_JK[-1:], chain_JK[None, :-1], area_1A, size, config)[0].numpy()
 
 
 class ExplainedImage:
@@ -118,20 +134,9 @@ class ExplainedImage:
         """Masks from the stored network; see `RunReader.render`."""
         self.check_renders(areas, round)
         restart = self.best(round, restart)["restart"]
-        rows = (e for e in self.explanations if e["restart"] == restart and e["round"] <= round)
-        networks = [
-            torch.frombuffer(bytearray(e["parameters"]), dtype=torch.float16)
-            for e in sorted(rows, key=lambda e: e["round"])
-        ]
-        chain_JK = torch.stack(networks)
-        masks = render(
-            chain_JK[-1:],
-            chain_JK[None, :-1],
-            torch.tensor([list(areas)], dtype=torch.float64),
-            size or (self.settings.side, self.settings.side),
-            self.settings.config.mask,
-        )[0]
-        return [mask.numpy() for mask in masks]
+        chain = [e for e in self.explanations if e["restart"] == restart and e["round"] <= round]
+        size = size or (self.settings.side, self.settings.side)
+        return list(rendered(chain, areas, size, self.settings.config.mask))
 
     def stored(self, area: float, *, restart: int | None = None, round: int = 0) -> MaskArray:
         """The 8-bit mask in the table, (height, width) uint8, 255 = keep."""

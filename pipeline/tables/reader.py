@@ -43,7 +43,7 @@ class RunReader(RunTables):
         key = row["target"]
 
         def own(table: str) -> list[dict[str, Any]]:
-            return [r for r in self.rows(table, id_) if r.get("target", key) == key]
+            return [r for r in self.rows(table, id_) if r["target"] == key]
 
         return ExplainedImage(row, own("explanations"), own("masks"), self.settings)
 
@@ -67,12 +67,11 @@ class RunReader(RunTables):
             pq.read_table(io.BytesIO(self.store.get(f"{table}/{name}.parquet"))).to_pylist()
             for table in ("images", "explanations", "masks")
         )
-        of_image = [_by_image(rows) for rows in others]
+        explanations, masks = map(_by_image, others)
         for row in images:
             key = row["id"], row["target"]
             if only is None or key in only:
-                own = (rows.get(key) or rows.get((row["id"], None), []) for rows in of_image)
-                yield ExplainedImage(row, next(own), next(own), self.settings)
+                yield ExplainedImage(row, explanations[key], masks[key], self.settings)
 
     def render(
         self,
@@ -113,8 +112,8 @@ class RunReader(RunTables):
         return self.settings.largest_area(round)
 
 
-def _by_image(rows: list[dict[str, Any]]) -> dict[tuple[str, int | None], list[dict[str, Any]]]:
+def _by_image(rows: list[dict[str, Any]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
     found = defaultdict(list)
     for row in rows:
-        found[row["id"], row.get("target")].append(row)
+        found[row["id"], row["target"]].append(row)
     return found

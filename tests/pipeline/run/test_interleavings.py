@@ -22,6 +22,7 @@ from pipeline.store import TABLES, Committed, RunFolder, RunLock
 from pipeline.store.store import Store
 from pipeline.tables import RunTables
 from tests.puppets import Killed, Puppet, fails
+from tests.stores import table_files
 
 IMAGES = 7
 IDS = [f"image-{n}" for n in range(IMAGES)]
@@ -89,7 +90,7 @@ def undisturbed(uri: str, size: int) -> Puppet:
 
 def lose_a_file(uri: str, number: int) -> None:
     """Someone deletes a committed table file."""
-    files = sorted(f for found in RunFolder(Store(uri)).table_files().values() for f in found)
+    files = sorted(f for found in table_files(RunFolder(Store(uri))).values() for f in found)
     if files:
         Store(uri).delete([files[number % len(files)]])
 

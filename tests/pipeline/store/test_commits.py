@@ -15,7 +15,7 @@ import pytest
 from pipeline.errors import RequestError, RunError
 from pipeline.store import TABLES, Commit, RunFolder, shard_name
 from pipeline.store.store import Store
-from tests.stores import Repeating
+from tests.stores import Repeating, table_files
 
 ROOT = Path(__file__).parents[3]
 IDS = ("a", "b", "ü/c")
@@ -85,7 +85,7 @@ def test_commit_is_read_back(folder: RunFolder, store_uri: str) -> None:
     folder.commit(CONTENT, COMMIT)
     again = RunFolder(Store(store_uri))
     assert list(again.commits()) == [COMMIT]
-    assert again.table_files() == {t: [f"{t}/{NAME}.parquet"] for t in TABLES}
+    assert table_files(again) == {t: [f"{t}/{NAME}.parquet"] for t in TABLES}
     files = everything(store_uri)
     assert files.keys() == {MARKER, *(f"{table}/{NAME}.parquet" for table in TABLES)}
     assert all(files[f"{table}/{NAME}.parquet"] == CONTENT[table] for table in TABLES)
@@ -94,7 +94,7 @@ def test_commit_is_read_back(folder: RunFolder, store_uri: str) -> None:
 def test_absent_tables_have_no_file(folder: RunFolder, store_uri: str) -> None:
     folder.commit({"failures": b"1"}, of({"failures": b"1"}))
     assert everything(store_uri).keys() == {MARKER, f"failures/{NAME}.parquet"}
-    assert folder.table_files()["images"] == []
+    assert table_files(folder)["images"] == []
 
 
 def test_commits_in_several_batches(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_sweep_deletes_what_no_marker_vouches_for(store: Store) -> None:
     strays = [f"images/{stray}.parquet", f"masks/{stray}-000000.parquet", "_run/tmp/0123"]
     for name in strays:
         store.put(name, b"x")
-    assert folder.table_files()["images"] == [f"images/{SHARD}-000001.parquet"]
+    assert table_files(folder)["images"] == [f"images/{SHARD}-000001.parquet"]
     assert sorted(take_over(store.uri)[1]) == sorted(strays)
     assert tables_and_markers(store.uri) == before
     assert take_over(store.uri)[1] == []
@@ -158,7 +158,7 @@ def test_sweep_spares_files_of_the_user(store: Store, folder: RunFolder) -> None
     store.put("images/mine.parquet", b"x")
     assert take_over(store.uri)[1] == []
     assert store.exists("images/mine.parquet")
-    assert folder.table_files()["images"] == []
+    assert table_files(folder)["images"] == []
 
 
 @pytest.mark.parametrize("kind", ["disk", "s3"])
@@ -178,7 +178,7 @@ def test_killed_anywhere_then_swept_and_committed_again(
         done = f"_run/commits/{SHARD}-000001.json" in everything(uri)
         outcomes.add(done)
         assert list(folder.commits()) == ([replace(COMMIT, lease=1)] if done else [])
-        assert [files != [] for files in folder.table_files().values()] == [done] * len(TABLES)
+        assert [files != [] for files in table_files(folder).values()] == [done] * len(TABLES)
         again, _ = take_over(uri)
         assert tables_and_markers(uri) == (expected if done else {})
         if not done:
@@ -354,7 +354,7 @@ def test_an_interrupted_overwrite_can_be_repeated(tmp_path: Path) -> None:
         except KeyboardInterrupt:
             pass
         for commit in folder.commits():  # what is still committed is still complete
-            assert sum(map(len, folder.table_files().values())) == len(commit.bytes)
+            assert sum(map(len, table_files(folder).values())) == len(commit.bytes)
         assert folder.fingerprint() is not None
         step += 1
     assert step > 6  # the lease, the plan, the marker, four tables, the fingerprint

@@ -12,6 +12,7 @@ from pipeline.errors import RequestError, RunError
 from pipeline.store import TABLES, Commit, Committed, RunFolder, RunLock, shard_name
 from pipeline.store import lock as lock_module
 from pipeline.store.store import Store
+from tests.stores import table_files
 
 FINGERPRINT: dict[str, Any] = {"weights": "ab12"}
 IDS = tuple("abcdef")
@@ -210,14 +211,14 @@ def test_a_driver_wakes_while_another_one_works(tmp_path: Any) -> None:
 def test_a_marker_counts_only_with_its_files(store_uri: str) -> None:
     store = Store(store_uri)
     work(store, 2)
-    files = RunFolder(store).table_files()["masks"]
+    files = table_files(RunFolder(store))["masks"]
     store.delete(files[:1])
     store.put(files[1], b"cut")
     found = list(RunFolder(store).contents().read())
     assert [whole for _, whole in found].count(False) == 2
     lost = sorted(id_ for commit, whole in found if not whole for id_ in commit.explained)
     assert len(lost) == 4
-    assert all(set(files[:2]).isdisjoint(f) for f in RunFolder(store).table_files().values())
+    assert all(set(files[:2]).isdisjoint(f) for f in table_files(RunFolder(store)).values())
     assert work(store, 3) == lost
     assert ids_of(store_uri) == list(IDS)
 
