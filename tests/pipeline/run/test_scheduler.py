@@ -51,7 +51,9 @@ def make(name, change=None, starts=True):
 
     if not starts:
         raise OSError("no such device")
-    return Fragile(0.0, name)
+    worker = Fragile(0.0, name)
+    worker(Shard((ImageRef(id="first", image="a.jpg", target=0, extra={}),)))  # imports take time
+    return worker
 
 
 def shards_of(*groups):
@@ -132,9 +134,9 @@ def test_a_worker_that_raises_on_everything_ends_the_run_with_what_it_raises():
 
 
 def test_an_image_that_hangs_is_looked_for_and_set_aside():
-    explained, failed, _ = explain("a b hang c", "d", timeout=5, count=2)
+    explained, failed, _ = explain("a b hang c", "d", timeout=10, count=2)
     assert explained == ["a", "b", "c", "d"]
-    assert list(failed) == ["hang"] and "no result within 5 s (--timeout)" in failed["hang"]
+    assert list(failed) == ["hang"] and "no result within 10 s (--timeout)" in failed["hang"]
 
 
 def test_a_change_that_a_broken_worker_asks_for_is_made_and_blames_no_image():
