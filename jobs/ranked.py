@@ -17,7 +17,7 @@ def ranked(*names: str, head: Mapping[str, str], of: int, rows: str, also: str =
     also   what else is to be said
     """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column(names[0])
+    table.add_column(names[0], overflow="fold")
     for name in names[1:]:
         table.add_column(name, justify="right")
     for name in head:

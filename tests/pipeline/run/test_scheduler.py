@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import RunError
 from pipeline.manifest import ImageRef
-from pipeline.run import Workers, pool
+from pipeline.run import Workers, attempts, pool
 from pipeline.run.cluster import ray_for
 from pipeline.run.pool import FAILED_STARTS
 from pipeline.run.scheduler import run_on_ray
@@ -92,8 +92,9 @@ def test_a_death_while_decoding_blames_no_neighbour():
 
 
 @pytest.mark.slow
-def test_adjacent_images_that_kill_are_all_set_aside_however_many():
-    poison = [f"poison-{n:02}" for n in range(16)]
+def test_adjacent_images_that_kill_are_all_set_aside_however_many(monkeypatch):
+    monkeypatch.setattr(attempts, "PATIENCE", 2)  # so that six are many
+    poison = [f"poison-{n:02}" for n in range(6)]
     explained, failed, _ = explain(" ".join(poison), "a b", count=2)
     assert explained == ["a", "b"]
     assert sorted(failed) == poison
