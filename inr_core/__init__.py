@@ -5,16 +5,18 @@ from inr_core.device import CaptureFailed, MicroBatch, fallbacks, is_out_of_memo
 from inr_core.explain import explain
 from inr_core.explanation import Explanation
 from inr_core.game import (
+    HEADS,
     Classify,
+    Head,
     ObjectiveConfig,
     PerturbationConfig,
     Scene,
     baselines,
+    class_scores,
     gaussian_blur,
     log_kept,
     log_removed,
     mask_scores,
-    minimal_area,
     outline_per_area,
     perturb,
     scenes,

@@ -17,7 +17,7 @@ class InrConfig:
     restarts    independent weight initialisations; all are kept; of the best, in the first
                 round, all rounds are marked
     rounds      at most so many non-overlapping explanations one after the other
-    round_score a round ends its chain (and is not kept) when no area keeps this share of the
+    round_score a round ends its chain (and is not kept) when no hard mask keeps this share of the
                 image's score; the first round is always kept
     """
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from inr_core.config import InrConfig
 from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
-from inr_core.game import Classify, Scene, scenes
+from inr_core.game import Classify, Head, Scene, claimed, scenes
 from inr_core.optimisation import optimise
 from inr_core.rounds import Rounds
 
@@ -29,23 +29,33 @@ def explain(
     seed: int,
     microbatch: MicroBatch,
     custom_baseline: Tensor | None = None,
+    head: Head = "softmax",
+    contrast_B: Tensor | None = None,
+    contrast_score_B: Tensor | None = None,
 ) -> list[list[Explanation]]:
     """Explanations of every image, ordered by round and restart.
 
     image_BCHW  in the classifier's input space
-    score_B     softmax score of the target on the whole image
+    score_B     score of the target on the whole image
     ids         decide the seeds, together with `seed`, the restart and the round
+    head        of the classifier, whose scores are softmax or sigmoid probabilities
+    contrast_B  the class that each target is held against, and `contrast_score_B` its score on the
+                whole image; both where the objective has a `contrast`, and only there
 
     On a CPU, where a batch is not faster, one image after the other: sums then never depend on the
     batch in their last bits, and neither do the masks.
     """
+    if (contrast_B is None) != (config.objective.contrast is None):
+        raise ValueError("objective.contrast and contrast_B belong together: give both or neither")
     on_cpu = image_BCHW.device.type == "cpu"
     size = 1 if on_cpu else len(ids)
+    claim_B = claimed(score_B, contrast_score_B)
+    given = image_BCHW, target_B, config.perturbation, custom_baseline, size
     found: list[list[Explanation]] = []
-    for scene, part in scenes(image_BCHW, target_B, config.perturbation, custom_baseline, size):
+    for scene, part in scenes(*given, head=head, contrast_B=contrast_B):
         found += explain_together(
             scene,
-            score_B[part],
+            claim_B[part],
             ids[part],
             classify,
             config,
@@ -69,7 +79,8 @@ def explain_together(
 ) -> list[list[Explanation]]:
     """`explain` for the images of a scene at once, as stacked networks.
 
-    fixed  whether they are stacked in few fixed numbers, some places perhaps empty
+    score_B  how far the claim holds of the whole image, see `claimed`
+    fixed   whether they are stacked in few fixed numbers, some places perhaps empty
     """
     config = replace(config, objective=config.objective.for_rounds(config.rounds))
     rounds = Rounds(

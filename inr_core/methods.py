@@ -17,11 +17,12 @@ from inr_core.peers import (
     EpConfig,
     GradcamConfig,
     IgConfig,
+    MasksOf,
     PeerConfig,
     PixelsConfig,
     RandomConfig,
     RiseConfig,
-    Task,
+    StartOnlyConfig,
     centre_map,
     check_gradcam,
     check_ig,
@@ -33,6 +34,8 @@ from inr_core.peers import (
     random_map,
     ranked,
     rise_map,
+    start_only_map,
+    unranked,
 )
 
 AnyConfig = InrConfig | PeerConfig
@@ -77,7 +80,7 @@ def _inr_passes(config: InrConfig) -> int:
 
 
 def _peer(
-    masks_of: Callable[[Task, Any], Tensor], steps_of: Callable[[Any], int] = lambda config: 0
+    masks_of: MasksOf, steps_of: Callable[[Any], int] = lambda config: 0
 ) -> Callable[..., list[list[Explanation]]]:
     return partial(explain_by, masks_of, steps_of)
 
@@ -92,9 +95,9 @@ METHODS = {
     ),
     "ep": Method(
         config=EpConfig,
-        explain=_peer(ep_masks, lambda config: config.steps),
-        passes=lambda config: config.steps * len(config.areas),
-        together=lambda config: (1, len(config.areas)),
+        explain=_peer(unranked(ep_masks), lambda config: config.steps),
+        passes=lambda config: config.steps * len(config.areas) * config.sides,
+        together=lambda config: (1, len(config.areas) * config.sides),
     ),
     "rise": Method(
         config=RiseConfig,
@@ -116,9 +119,16 @@ METHODS = {
     ),
     "pixels": Method(
         config=PixelsConfig,
-        explain=_peer(pixels_masks, lambda config: config.optimise.steps),
-        passes=lambda config: config.optimise.steps * config.samples_per_step(),
+        explain=_peer(unranked(pixels_masks), lambda config: config.optimise.steps),
+        passes=lambda config: (
+            config.start.passes + config.optimise.steps * config.samples_per_step()
+        ),
         together=lambda config: (1, config.samples_per_step()),
+    ),
+    "start": Method(
+        config=StartOnlyConfig,
+        explain=_peer(ranked(start_only_map)),
+        passes=lambda config: config.start.passes,
     ),
     "random": Method(
         config=RandomConfig, explain=_peer(ranked(random_map)), passes=lambda config: 0

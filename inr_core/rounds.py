@@ -15,8 +15,9 @@ from torch import Tensor
 from inr_core.config import InrConfig
 from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
-from inr_core.game import Classify, Scene, final_objective, mask_scores, minimal_area
+from inr_core.game import Classify, Scene, claims_kept, final_objective
 from inr_core.masks import init_parameters, render
+from inr_core.metrics import FinalScores, final_scores
 from inr_core.optimisation import Networks, Schedule, Steps, draw_levels, fitted_start
 from inr_core.seeds import stable_seed
 
@@ -39,7 +40,7 @@ class Task:
 class Rounds:
     """The tasks of a batch; `found` has the explanations of each image as far as they are.
 
-    score_B  softmax score of the target on the whole image
+    score_B  how far the claim holds of the whole image, see `claimed`
     fixed    see `Steps`
     """
 
@@ -127,16 +128,14 @@ class Rounds:
     def _start(
         self, tasks: list[Task], round_N: Tensor, previous_NJK: Tensor, scene: Scene
     ) -> Tensor:
-        """Parameters (N, K); none are drawn where a field is fitted."""
+        """Parameters (N, K), drawn from the seeds and, for first restarts, fitted."""
         fits = self.config.start.kind == "gradient"
         fitted = [n for n, task in enumerate(tasks) if fits and task.restart == 0]
-        drawn = sorted({*range(len(tasks))} - {*fitted})
-        theta_NK = previous_NJK.new_empty(len(tasks), self.config.mask.network.parameter_count)
-        if drawn:
-            draws = [init_parameters(tasks[n].seed, self.config.mask.network) for n in drawn]
-            theta_NK[drawn] = torch.stack(draws).to(theta_NK)
+        drawn = [init_parameters(task.seed, self.config.mask.network) for task in tasks]
+        theta_NK = torch.stack(drawn).to(previous_NJK)
         if fitted:
             theta_NK[fitted] = fitted_start(
+                theta_NK[fitted],
                 previous_NJK[fitted],
                 round_N[fitted],
                 self.ends,
@@ -155,19 +154,32 @@ class Rounds:
         areas, scene = self.config.areas_of_round(round_), self.scene_B
         size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
 
-        def part(chosen: slice) -> tuple[Tensor, Tensor]:
-            own = tasks[chosen]
+        def part(chosen: slice) -> tuple[Tensor, FinalScores]:
+            own, theta = tasks[chosen], theta_NK[chosen]
             previous_NJK = torch.stack([task.previous_JK[:round_] for task in own])
+            claim_N = torch.tensor([self.scores[task.image] for task in own])
+
+            def rendered(area_MA: Tensor, some: list[int]) -> Tensor:
+                return render(theta[some], previous_NJK[some], area_MA, size, self.config.mask)
+
             area_NA = torch.tensor(areas, dtype=torch.float64).expand(len(own), -1)
-            masks_NAHW = render(theta_NK[chosen], previous_NJK, area_NA, size, self.config.mask)
-            scene_N = scene.of([task.image for task in own])
-            scores = mask_scores(masks_NAHW, scene_N, self.classify, self.microbatch)
-            return masks_NAHW.cpu(), torch.stack(scores).cpu()
+            masks_NAHW = rendered(area_NA, list(range(len(own))))
+            scores = final_scores(
+                masks_NAHW,
+                areas,
+                claim_N,
+                scene.of([task.image for task in own]),
+                self.classify,
+                self.microbatch,
+                lambda area_M, some: rendered(area_M[:, None], some)[:, 0],
+            )
+            return masks_NAHW.cpu(), scores
 
         parts = self.microbatch.run(part, len(tasks), 2 * len(areas))
         masks_NAHW = torch.cat([masks for masks, _ in parts])
-        kept_NA, removed_NA = torch.cat([scores for _, scores in parts], dim=1)
-        objective = final_objective(kept_NA, removed_NA, self.config.objective.game).tolist()
+        scores = FinalScores.together([of_part for _, of_part in parts])
+        game = self.config.objective.game
+        objective = final_objective(*claims_kept(scores.hard), game).tolist()
         stored_NK = theta_NK.half().cpu()
         return [
             Explanation(
@@ -177,20 +189,23 @@ class Rounds:
                 best=False,
                 objective=objective[n],
                 steps=0,
-                minimal_area=minimal_area(areas, kept_NA[n], self.scores[task.image]),
                 parameters=stored_NK[n],
                 areas=areas,
                 masks=masks_NAHW[n],
-                kept=tuple(kept_NA[n].tolist()),
-                removed=tuple(removed_NA[n].tolist()),
+                **scores.of(n),
             )
             for n, task in enumerate(tasks)
         ]
 
     def _explains(self, explanation: Explanation, task: Task) -> bool:
-        """Whether what the earlier rounds left still explains the class, at one area at least."""
+        """Whether what the earlier rounds left still explains the class, at one area at least.
+
+        With a contrast the target has to stay ahead of it, too: of two classes each has a half.
+        """
         enough: float = self.config.round_score * self.scores[task.image]
-        return task.round == 0 or max(explanation.kept) >= enough
+        if self.scene_B.contrast_N is not None:
+            enough = max(enough, 0.5)
+        return task.round == 0 or max(explanation.hard_claims) >= enough
 
 
 def _ends(config: InrConfig, round_: int) -> tuple[float, float]:

@@ -10,15 +10,20 @@ import typer
 import pipeline
 import pipeline.run
 from jobs.console import Console
+from jobs.log import say_ended
 from jobs.progress import clock, progress
 from pipeline import analysis
 
 HOW, AGAIN = "Where it runs", "Running again"
 
 Gpus = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        help="GPU workers (default: all GPUs here).", rich_help_panel=HOW, show_default=False
+        help="GPUs, a worker on each (default: all GPUs here); auto: as many as the cluster has, "
+        "also those that come later.",
+        metavar="N|auto",
+        rich_help_panel=HOW,
+        show_default=False,
     ),
 ]
 Workers = Annotated[
@@ -95,8 +100,10 @@ def conclude(work: analysis.Analysis, summary: pipeline.Summary, console: Consol
     line = f"{work.kind.name} {work.store.uri}: {', '.join(parts)}"
     console.print(line)
     failed = summary.failed + summary.failed_before
+    reasons = work.reasons() if failed else []
+    say_ended(console, work.store.uri, reasons)
     if failed:
-        for (stage, reason), count in work.reasons()[:5]:
+        for (stage, reason), count in reasons[:5]:
             console.print(f"  {count} x {stage}: {reason}")
         where = f"{work.store.uri}/{work.folder.layout.failures}"
         console.print(f"  see {where}; --retry-failed tries them again")

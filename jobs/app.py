@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from jobs.benchmark import benchmark
+from jobs.certify import certify
 from jobs.compare import compare
+from jobs.config import config
 from jobs.console import Console
 from jobs.demo import demo
 from jobs.diff import diff
 from jobs.evaluate import evaluate
 from jobs.export import export
 from jobs.manifest import manifest
+from jobs.measure import measure
 from jobs.models import models
 from jobs.patterns import patterns
 from jobs.plan import plan
@@ -27,6 +30,7 @@ from jobs.simulate import simulate
 from jobs.start import show_next
 from jobs.status import Watchable, status
 from jobs.submit import submit
+from jobs.table import table
 
 app = typer.Typer(
     name="xaipipe",
@@ -73,9 +77,12 @@ for command in (
     diff,
     regions,
     patterns,
+    certify,
     report,
     export,
     review,
+    measure,
+    table,
     benchmark,
     simulate,
     manifest,
@@ -83,6 +90,7 @@ for command in (
 ):
     app.command(cls=Watchable if command is status else None)(command)
 app.add_typer(models, name="models")
+app.add_typer(config, name="config")
 
 
 def run_command() -> int:

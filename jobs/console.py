@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from typing import Any
 
 import rich.console
@@ -11,6 +12,8 @@ from rich.text import Text
 
 from pipeline.paths import redacted
 
+LOG: ContextVar[Any] = ContextVar("LOG", default=None)  # a `jobs.log.JsonLog` that is written to
+LOGGED_WIDTH = 200  # of tables in a log
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -21,13 +24,21 @@ class Console(rich.console.Console):
     """
 
     def __init__(self, **options: Any) -> None:
+        self.json_log = LOG.get()
+        if self.json_log is not None:
+            options |= {"force_terminal": False, "width": LOGGED_WIDTH}
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Texts, tables."""
         if all(isinstance(one, str) for one in objects):
             options.setdefault("soft_wrap", True)
-        super().print(*objects, **options)
+        if self.json_log is None:
+            super().print(*objects, **options)
+            return
+        with self.capture() as printed:
+            super().print(*objects, **options)
+        self.json_log.line("message", text=printed.get().rstrip("\n"))
 
     def render_str(self, text: str, **options: Any) -> Text:
         """A text, also one in a table."""

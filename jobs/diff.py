@@ -12,6 +12,8 @@ from rich.table import Table
 import pipeline
 from jobs import analyses
 from jobs.console import Console
+from jobs.log import logged
+from jobs.options import parse_gpus
 from jobs.ranked import SHOWN, ranked
 from pipeline import RequestError, analysis, results
 from pipeline import diff as diffs
@@ -28,6 +30,7 @@ HEAD = {
 }
 
 
+@logged
 def diff(
     uri_a: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
     uri_b: Annotated[
@@ -77,7 +80,7 @@ def diff(
     common, _ = results.same_class([one, two])
     kind = diffs.difference(one, two, area=area, weights=(weights, weights_b))
     terms = analysis.AnalysisTerms(
-        gpus=gpus,
+        gpus=parse_gpus(gpus),
         workers=workers,
         address=address,
         timeout=timeout,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from statistics import fmean
 from typing import Annotated
 
 import typer
@@ -12,6 +13,8 @@ from rich.table import Table
 import pipeline
 from jobs import analyses
 from jobs.console import Console
+from jobs.log import logged
+from jobs.options import parse_gpus
 from jobs.target import check_target
 from pipeline import RequestError, analysis, evaluation, results
 from pipeline.paths import redacted
@@ -21,7 +24,8 @@ SHOWN = {  # metric -> what a reader should know about it
     "kept_judge": "the same on the second classifier",
     "removed": "score with the hard mask blurred (lower is better)",
     "removed_judge": "the same on the second classifier",
-    "kept_mean_colour": "kept, with the mean colour as baseline",
+    "kept_mean_colour": "kept, with the mean colour as baseline, which no method saw",
+    "removed_mean_colour": "removed, likewise (lower is better)",
     "kept_soft": "kept, with the soft mask",
     "insertion": "area under the insertion curve (higher is better)",
     "deletion": "area under the deletion curve (lower is better)",
@@ -30,7 +34,7 @@ SHOWN = {  # metric -> what a reader should know about it
     "chance": "precision of a random mask: the object's share of the image",
     "pointing": "peak within 15 px (of 224) of the object",
     "context": "share of the soft mask outside the object",
-    "perimeter": "outline of the hard mask over that of the disc of equal area",
+    "perimeter": "outline of the hard mask, also at the border, over that of the disc of its area",
     "components": "connected parts of at least 0.1 % of the image",
     "area_error": "|mean(mask) - area|",
     "area_error_unseen": "the same, the worst of areas trained on and not",
@@ -43,9 +47,22 @@ SHOWN = {  # metric -> what a reader should know about it
     "round_overlap": "overlap of the soft masks of different rounds",
 }
 PAIRED = ("kept", "removed", "kept_judge", "removed_judge")  # differences to the first run
-SUMMARY = ("kept", "removed", "kept_judge", "removed_judge", "precision", "pointing", "perimeter")
+SUMMARY = (
+    "kept",
+    "removed",
+    "kept_judge",
+    "removed_judge",
+    "kept_mean_colour",
+    "removed_mean_colour",
+    "precision",
+    "pointing",
+    "perimeter",
+    "insertion",
+    "deletion",
+)
 
 
+@logged
 def evaluate(
     uri: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
     against: Annotated[
@@ -89,7 +106,7 @@ def evaluate(
 
     Every run has its metrics in OUT/metrics; the same command again measures only what is new.
     Several runs are compared on the images that all of them explained for the same class, with
-    95 % bootstrap intervals over images. Localisation needs a column `mask` or `bbox` in the
+    95 % intervals over images. Localisation needs a column `mask` or `bbox` in the
     manifest.
 
     [bold]Example[/] (after `xaipipe demo`)
@@ -107,7 +124,7 @@ def evaluate(
     common, left_out = results.same_class([*readers.values(), *repeats])
     common = common[:limit]
     terms = analysis.AnalysisTerms(
-        gpus=gpus,
+        gpus=parse_gpus(gpus),
         workers=workers,
         address=address,
         timeout=timeout,
@@ -115,9 +132,11 @@ def evaluate(
         retry_failed=retry_failed,
         overwrite=overwrite,
     )
-    second = None if judge is None else results.Model(judge, judge_weights)
     works = []
     for reader in readers.values():
+        second = None
+        if judge is not None:
+            second = results.Model(judge, judge_weights, head=results.head_of(reader))
         again = [other for other in repeats if evaluation.is_repeat(reader, other)]
         kinds = evaluation.evaluations(reader, weights=weights, judge=second, repeats=again)
         only = None if limit is None else {id_ for id_, _ in common}
@@ -180,7 +199,7 @@ def report(table: results.MetricsTable, console: Console) -> None:
         for area in values:
             shown.add_column("" if area is None else f"{area:g}", no_wrap=True)
         for run in runs:
-            cells = [_interval(of_area.get(run, {})) for of_area in values.values()]
+            cells = [_interval(metric, of_area.get(run, {})) for of_area in values.values()]
             shown.add_row(run, *cells)
         if metric in PAIRED:
             for run in runs[1:]:
@@ -199,23 +218,25 @@ def summary(table: results.MetricsTable) -> str:
         cells = []
         for metric in metrics:
             found = [of_area.get(run) for of_area in values[metric].values()]
-            cells.append(" ".join(_short(results.interval(v).mean) if v else "-" for v in found))
+            cells.append(" ".join(_short(fmean(v.values())) if v else "-" for v in found))
         lines.append(f"| {run} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _interval(of_run: dict[str, float]) -> str:
-    if not of_run:
-        return "-"
-    found = results.interval(of_run)
-    return f"{_short(found.mean)} [{_short(found.low)} {_short(found.high)}]"
+def _interval(metric: str, of_run: dict[str, float]) -> str:
+    return _with_ends(results.interval(metric, of_run)) if of_run else "-"
 
 
 def _difference(of_runs: dict[str, dict[str, float]], first: str, second: str) -> str:
     one, other = of_runs.get(first, {}), of_runs.get(second, {})
     if not one.keys() & other.keys():
         return "-"
-    found = results.difference(one, other)
+    return _with_ends(results.difference(one, other))
+
+
+def _with_ends(found: results.Interval) -> str:
+    if found.images < 2:
+        return _short(found.mean)
     return f"{_short(found.mean)} [{_short(found.low)} {_short(found.high)}]"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -11,6 +11,9 @@ from rich.table import Table
 from jobs.console import Console
 from jobs.progress import clock
 from pipeline import ImageError, RequestError, classifiers
+
+if TYPE_CHECKING:
+    from inr_core import Head
 
 models = typer.Typer(help="List the kinds of classifiers, or look at one: `models check SPEC`.")
 IMAGES = 1000  # of the run whose time is told
@@ -51,6 +54,12 @@ def check(
     preprocess: Annotated[
         str | None, typer.Option(help="Changes to its preprocessing: resize=224,crop=224.")
     ] = None,
+    head: Annotated[
+        str, typer.Option(help="What its scores are: softmax, or sigmoid (several labels an image)")
+    ] = "softmax",
+    labels: Annotated[
+        str | None, typer.Option(help="File of class names, as for `xaipipe run`.")
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to run it: cpu or cuda.")] = "cpu",
     compile: Annotated[
         bool, typer.Option("--compile", help="Also say what torch.compile gives; takes a minute.")
@@ -63,7 +72,14 @@ def check(
       xaipipe models check builtin:shapes --image photo.jpg
     """
     console = Console()
-    found = classifiers.load_classifier(spec, weights=weights, preprocess=preprocess, device=device)
+    found = classifiers.load_classifier(
+        spec,
+        weights=weights,
+        preprocess=preprocess,
+        device=device,
+        head=_head(head),
+        labels=None if labels is None else classifiers.read_labels(labels),
+    )
     try:
         seen = classifiers.check_classifier(found, image)
     except ImageError as error:
@@ -71,7 +87,7 @@ def check(
     rows = [
         ("model", spec),
         ("input", found.preprocess.in_words()),
-        ("classes", f"{len(found.classes)}"),
+        ("classes", f"{len(found.classes)}, scores by {head}"),
         ("top 5", "\n".join(f"{score:.3f} {name}" for name, score in seen.top)),
         ("gradient", _gradient(seen.gradient)),
     ]
@@ -86,6 +102,15 @@ def check(
             f"--model {spec}: no gradient reaches the image, so that masks cannot be optimised; "
             "expected a differentiable module (no argmax, no detach, no numpy inside)"
         )
+
+
+def _head(text: str) -> Head:
+    from inr_core import HEADS
+
+    for head in HEADS:
+        if head == text:
+            return head
+    raise RequestError(f"--head {text}: expected one of {', '.join(HEADS)}")
 
 
 def _gradient(largest: float | None) -> str:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -20,10 +20,10 @@ def _option(help_: str, panel: str, *names: str, **more: Any) -> Any:
 
 def _job_options(
     manifest: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
-            help="CSV, TSV, JSONL or Parquet with a column `image`; or a folder or glob of images. "
-            "Any fsspec URL.",
+            help="CSV, TSV, JSONL or Parquet with a column `image`, or with images in it; tar "
+            "archives; a folder or glob of images, or the images themselves. Any fsspec URL.",
             show_default=False,
         ),
     ] = None,
@@ -46,7 +46,33 @@ def _job_options(
         str | None, _option("State dict of the classifier (.pth or .safetensors).", WHAT)
     ] = None,
     preprocess: Annotated[
-        str | None, _option("Changes to the classifier's preprocessing: resize=224,crop=224.", WHAT)
+        str | None,
+        _option(
+            "Changes to the classifier's preprocessing: resize=224,crop=224; fit=crop|squash|pad, "
+            "crop=HEIGHT:WIDTH, channels=rgb|bgr|grey, mean, std, interpolation, fill.",
+            WHAT,
+        ),
+    ] = None,
+    targets: Annotated[
+        str | None,
+        _option(
+            "Which classes of an image are explained: label (the manifest's target, which every "
+            "row then needs), top1, top3, ... or 'all>.2' (in quotes: all that score more). "
+            "Default: the manifest's target, else the top 1.",
+            WHAT,
+        ),
+    ] = None,
+    head: Annotated[
+        str | None,
+        _option(
+            "What the classifier's scores are: softmax (default), one class of all; or sigmoid, "
+            "each class for itself, for several labels an image.",
+            WHAT,
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        _option("Class names, a file: one a line, INDEX,NAME, or JSON as in id2label.", WHAT),
     ] = None,
     root: Annotated[
         str | None, _option("Base of relative image paths, if not the manifest's folder.", WHAT)
@@ -55,7 +81,19 @@ def _job_options(
         list[str] | None, _option("Only rows with COLUMN=VALUE; repeatable.", WHAT)
     ] = None,
     limit: Annotated[int | None, _option("Only the first N rows.", WHAT)] = None,
-    gpus: Annotated[int | None, _option("GPU workers (default: all GPUs here).", HOW)] = None,
+    gpus: Annotated[
+        str | None,
+        _option(
+            "GPUs, a worker on each (default: all GPUs here); auto: as many as the cluster has, "
+            "also those that come later.",
+            HOW,
+            metavar="N|auto",
+        ),
+    ] = None,
+    gpu_fraction: Annotated[
+        float | None,
+        _option("Share of a GPU for each worker: with .5 two of them work on one.", HOW),
+    ] = None,
     workers: Annotated[
         int | None,
         _option(
@@ -119,7 +157,7 @@ def _job_options(
         str | None,
         _option(
             "How masks are found: inr (default), or a peer to compare with: ep, rise, gradcam, ig, "
-            "pixels, random, centre.",
+            "pixels, start, random, centre.",
             METHOD,
         ),
     ] = None,
@@ -144,7 +182,8 @@ def _job_options(
     set_: Annotated[
         list[str] | None,
         _option(
-            "Any other setting, NAME=VALUE: objective.game=deletion, mask.network.w0_first=8; "
+            "Any other setting, NAME=VALUE: objective.game=deletion, mask.network.w0_first=8, "
+            "objective.contrast=runner-up (what makes it this class and not that one; or a class); "
             "repeatable.",
             METHOD,
             "--set",
@@ -182,11 +221,16 @@ def _job_options(
 
 
 def takes_job(
-    command: Callable[..., None], *, announce: bool = False, **otherwise: Any
+    command: Callable[..., None],
+    *,
+    announce: bool = False,
+    make: Callable[..., Any] | None = None,
+    **otherwise: Any,
 ) -> Callable[..., None]:
     """Give a command the options of a job; its first parameter receives the validated Job.
 
     announce   say what is being checked, since checking takes seconds
+    make       makes something else of the job file and the overriding values than `load_job`
     otherwise  values of options that neither the command line nor the job file gives
     """
     own = list(inspect.signature(command).parameters.values())[1:]
@@ -196,8 +240,11 @@ def takes_job(
     def wrapped(**given: Any) -> None:
         rest = {parameter.name: given.pop(parameter.name) for parameter in own}
         if announce and (what := given["manifest"] or given["config"]):
-            Console().print(f"checking {what}")
-        command(job_from(given, otherwise), **rest)
+            first, *more = [what] if isinstance(what, str) else what
+            Console().print(f"checking {first}" + f" and {len(more)} more" * bool(more))
+        file, overrides = _asked(given)
+        made = make or functools.partial(pipeline.load_job, otherwise=otherwise)
+        command(made(file, overrides), **rest)
 
     everything = [*shared, *own]
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in everything]
@@ -206,19 +253,28 @@ def takes_job(
     return wrapped
 
 
-def job_from(given: dict[str, Any], otherwise: dict[str, Any] | None = None) -> "pipeline.Job":
-    """The Job of parsed options; RequestError says what is wrong with them."""
+def descriptions() -> dict[str, str]:
+    """What each key of a job is, in the words of its option."""
+    parameters = inspect.signature(_job_options).parameters.values()
+    return {one.name: get_args(one.annotation)[1].help for one in parameters}
+
+
+def _asked(given: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The job file and the overriding values; RequestError says what is wrong with them."""
     config = given.pop("config")
+    manifest = given["manifest"]
+    given["manifest"] = manifest[0] if manifest and len(manifest) == 1 else manifest or None
     overrides = dict(pipeline.parse_assignment(text, "--set") for text in given.pop("set_") or [])
     select = given.pop("select")
     if select:
         given["select"] = dict(_split(text) for text in select)
     if given["areas"] is not None:
         given["areas"] = parse_areas(given["areas"])
+    given["gpus"] = parse_gpus(given["gpus"])
     for flag in ("retry_failed", "overwrite", "accept_failures"):
         given[flag] = given[flag] or None  # not given: the job file decides
     overrides |= {k: v for k, v in given.items() if v is not None}
-    return pipeline.load_job(config, overrides, otherwise=otherwise)
+    return config, overrides
 
 
 def parse_areas(text: str) -> list[float]:
@@ -227,6 +283,15 @@ def parse_areas(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
         raise RequestError(f"--areas {text}: expected fractions such as .05,.1,.2") from error
+
+
+def parse_gpus(text: str | None) -> "pipeline.run.Gpus":
+    """A number or `auto`; RequestError otherwise."""
+    if text is None or text == "auto":
+        return text  # type: ignore[return-value]
+    if not text.isdecimal():
+        raise RequestError(f"--gpus {text}: expected a number of GPUs, or auto")
+    return int(text)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 import pipeline
 from jobs.console import Console
+from jobs.log import logged
 from jobs.ranked import SHOWN, ranked
 from pipeline import patterns as patterns_room
 
@@ -31,6 +32,7 @@ class By(StrEnum):
     predicted = "predicted"
 
 
+@logged
 def patterns(
     uri: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
     by: Annotated[

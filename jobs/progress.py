@@ -26,6 +26,10 @@ def progress(
     console: Console, doing: str = "explaining"
 ) -> Iterator[Callable[[pipeline.Progress], None]]:
     """A function to call with every Progress; `doing` is what is done to the images."""
+    if console.json_log is not None:
+        with console.json_log.progress(doing) as write:
+            yield write
+        return
     tell = _Notes(console)
     if console.is_terminal:
         with _bar(console) as bar:

@@ -9,6 +9,8 @@ import typer
 import pipeline
 from jobs import analyses
 from jobs.console import Console
+from jobs.log import logged
+from jobs.options import parse_gpus
 from jobs.ranked import SHOWN, ranked
 from pipeline import analysis
 from pipeline import regions as regions_room
@@ -23,6 +25,7 @@ HEAD = {
 }
 
 
+@logged
 def regions(
     uri: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
     layer: Annotated[
@@ -57,7 +60,7 @@ def regions(
     run = pipeline.read(uri)
     kind = regions_room.regions_of(run, layer=layer, weights=weights)
     terms = analysis.AnalysisTerms(
-        gpus=gpus,
+        gpus=parse_gpus(gpus),
         workers=workers,
         address=address,
         timeout=timeout,

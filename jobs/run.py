@@ -9,11 +9,13 @@ import typer
 import pipeline
 import pipeline.run
 from jobs.console import Console
+from jobs.log import logged, say_ended
 from jobs.options import takes_job
 from jobs.progress import clock, progress
 from jobs.start import command
 
 
+@logged
 @partial(takes_job, announce=True)
 def run(job: pipeline.Job) -> None:
     """Explain every image of a manifest and write masks and metadata as Parquet tables.
@@ -26,6 +28,8 @@ def run(job: pipeline.Job) -> None:
       xaipipe run xaipipe-demo/data/manifest.csv --model builtin:shapes --workers 1 --out out
 
       xaipipe run photos/ --model torchvision:resnet50 --out out
+
+      xaipipe run photo.jpg --model timm:vit_small_patch16_224 --out out
 
       xaipipe run s3://bucket/val.parquet --gpus 8 --out s3://bucket/masks --rounds 2
     """
@@ -41,6 +45,8 @@ def execute(job: pipeline.Job, console: Console) -> pipeline.Summary:
             console.print(
                 f"{request.images} images · {job.model} · {_places(request)} · {job.out}",
             )
+            for note in request.notes:
+                console.print(f"note: {note}")
             with progress(console) as report:
                 return pipeline.run.run(request, report)
     except KeyboardInterrupt:
@@ -54,6 +60,8 @@ def conclude(job: pipeline.Job, summary: pipeline.Summary, console: Console) -> 
     RunError if nothing at all is explained, in this run or before.
     """
     reader = pipeline.read(str(job.out))
+    reasons = reader.failure_reasons() if summary.failed or summary.failed_before else []
+    say_ended(console, reader.store.uri, reasons)
     before = summary.done_before - summary.failed_before
     console.print(
         f"explained {summary.explained} images in {clock(summary.seconds)}"
@@ -61,18 +69,18 @@ def conclude(job: pipeline.Job, summary: pipeline.Summary, console: Console) -> 
         + (f", {summary.failed} failed" if summary.failed else "")
         + (f", {summary.failed_before} failed before" if summary.failed_before else ""),
     )
-    if summary.failed or summary.failed_before:
-        reasons = reader.failure_reasons()
+    code = summary.exit_code(job.accept_failures)
+    if reasons:
         for (stage, reason), count in reasons[:5]:
             console.print(f"  {count} x {stage}: {reason}")
         console.print(f"  see {reader.store.uri}/failures; --retry-failed tries them again")
-        if not before and not summary.explained:
+        if code == 1:
             (stage, reason), count = reasons[0]
             raise pipeline.RunError(
                 f"no image at all could be explained; {count} of them: {stage}: {reason}"
             )
-        if not job.accept_failures:
-            raise typer.Exit(3)
+        if code:
+            raise typer.Exit(code)
     for id_ in reader.ids(1):
         console.print(f"look at all: {command('report', job.out)}")
         console.print(f"look at one: {command('show', job.out, id_)}")
@@ -81,5 +89,7 @@ def conclude(job: pipeline.Job, summary: pipeline.Summary, console: Console) -> 
 def _places(request: pipeline.Request) -> str:
     if request.workers == 0:
         return "in this process"
+    if request.grow:
+        return f"{request.workers} GPU worker{'s' * (request.workers > 1)}, more as GPUs come"
     kind = "GPU" if request.device == "cuda" else "CPU"
     return f"{request.workers} {kind} worker{'s' * (request.workers > 1)}"

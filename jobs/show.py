@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,13 @@ def show(
             help="Only images for which this is true, in SQL, of columns of `images`, of the best "
             "explanation of round 0, and of `regions`: 'minimal_area < .05 and predicted != "
             "target'.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this class, a name or an index, where several of an image are explained.",
             show_default=False,
         ),
     ] = None,
@@ -80,7 +87,8 @@ def show(
     """
     reader, originals = pipeline.read(uri), results.Originals(root)
     chosen, some = parse_style(style), parse_areas(areas) if areas else None
-    hits = _hits(reader, image_ids, where, sort, reverse, top)
+    classes = None if target is None else _classes(reader, target)
+    hits = _hits(reader, image_ids, where, classes, sort, reverse, top)
     names = _names(hits)
 
     def drawing(hit: results.Hit, side: int) -> results.Drawing:
@@ -132,21 +140,38 @@ def _hits(
     reader: pipeline.RunReader,
     ids: Sequence[str] | None,
     where: str | None,
+    classes: Collection[int] | None,
     sort: str | None,
     reverse: bool,
     top: int,
 ) -> list[results.Hit]:
     if ids and (where or sort):
         raise RequestError("give either ids or --where and --sort, not both")
-    if where or sort:
-        hits = results.select(reader, where, sort, reverse=reverse, top=top)
+    if where or sort or (classes is not None and not ids):
+        of_class = None if classes is None else f"target IN ({', '.join(map(str, classes))})"
+        asked = " AND ".join(f"({text})" for text in (where, of_class) if text)
+        hits = results.select(reader, asked or None, sort, reverse=reverse, top=top)
         if not hits:
             raise RequestError(f"--where {where!r}: no image of {reader.store.uri} is like that")
         return hits
     rows = [row for id_ in ids or reader.ids(top) for row in reader.images_of(id_)]
     if not rows:
         raise RequestError(f"{reader.store.uri}: no image is explained yet")
+    if classes is not None and not (rows := [row for row in rows if row["target"] in classes]):
+        raise RequestError(f"--target: not explained for {', '.join(ids or ())}")
     return [results.Hit(row["id"], row["target"], None) for row in rows]
+
+
+def _classes(reader: pipeline.RunReader, text: str) -> list[int]:
+    """Class indices by a name or an index; RequestError if no image is explained for it."""
+    wanted = text.strip().casefold()
+    rows = reader.images.to_table(columns=["target", "target_name"]).to_pylist()
+    names = {row["target"]: row["target_name"] for row in rows}
+    found = [k for k, name in names.items() if wanted in (str(k), name.casefold())]
+    if not found:
+        known = ", ".join(names[k] for k in sorted(names)[:10])
+        raise RequestError(f"--target {text}: not explained here; explained are {known}")
+    return found
 
 
 def _names(hits: Sequence[results.Hit]) -> list[str]:

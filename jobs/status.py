@@ -98,11 +98,13 @@ def _look(uri: str) -> tuple[Table, list[str], bool]:
     reader = pipeline.tables.RunTables(uri)
     holder = pipeline.store.RunLock.holder(reader.store)
     now = pipeline.run.Status.of(reader.folder)
+    classes = now.rows.get("images", now.explained)
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("run", f"{reader.fingerprint['model']} · {reader.fingerprint['method']}"),
         ("state", _state(now, holder)),
         ("images", f"{now.explained} explained, {now.failed} failed, {now.pending} to go"),
+        *([("classes", f"{classes} explained, in all")] if classes != now.explained else []),
         *(
             [("missing", f"tables of {now.lost} images; run again to explain them")]
             * bool(now.lost)

@@ -3,44 +3,71 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-import pipeline.run
+import pipeline
+import pipeline.submission
 from jobs.console import Console
+from jobs.log import logged
 from jobs.options import takes_job
 from jobs.start import command
 
-if TYPE_CHECKING:
-    from pipeline import Job
 
-
-@takes_job
+@logged
+@partial(takes_job, announce=True)
 def submit(
-    job: Job,
+    job: pipeline.Job,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Follow the job and exit with its exit code.")
+        bool,
+        typer.Option(
+            "--wait/--detach",
+            help="Follow the job and exit with its exit code, or leave it alone.",
+        ),
     ] = False,
 ) -> None:
-    """Start the same run as a Ray job; --address is the cluster's dashboard, http://HEAD:8265.
+    """Start the same run as a Ray job; --address is the cluster's dashboard, HEAD:8265.
 
-    The job's driver runs on the cluster, where xaipipe must be installed; manifest, weights and
-    output must be reachable from there (a shared disk or URLs).
+    What is on this machine is looked at first. Job file, manifest, weights, baseline and the code
+    of a python: classifier are sent along, up to 256 MB; images and output must be reachable from
+    the cluster (URLs, a shared disk), on which xaipipe is installed. No credentials are sent.
+
+    The job runs on when nobody follows it. Submitting it again resumes it.
 
     [bold]Example[/]
 
-      xaipipe submit --config job.yaml --address http://head:8265 --wait
+      xaipipe submit --config job.yaml --address head:8265 --wait
     """
-    submission = pipeline.run.Submission(job)
     console = Console()
-    console.print(f"submitted {submission.name} to {job.address}")
-    progress = f"progress: {command('status', job.out)}"
+    manifest = pipeline.submission.check_here(job)
+    with pipeline.submission.packed(job, manifest) as package:
+        for note in package.notes:
+            console.print(f"note: {note}")
+        log_format = "text" if console.json_log is None else "json"
+        submission = pipeline.submission.Submission(job, package, log_format=log_format)
+    sent = f" with {', '.join(package.sent)}" if package.sent else ""
+    console.print(f"submitted {submission.name} to {submission.address}{sent}")
+    show_commands(job, submission, console)
     if not wait:
-        console.print(progress)
         return
+    write = partial(console.print, end="") if console.json_log is None else console.json_log.pass_on
     try:
-        raise typer.Exit(submission.follow(partial(console.print, end="")))
+        raise typer.Exit(submission.follow(write))
     except KeyboardInterrupt:
-        console.print(f"no longer following; the job goes on, {progress}")
+        console.print("no longer following; the job goes on")
+        show_commands(job, submission, console)
         raise typer.Exit(130) from None
+
+
+def show_commands(
+    job: pipeline.Job, submission: pipeline.submission.Submission, console: Console
+) -> None:
+    """What to do with a job that runs."""
+    for what, how in (
+        ("progress", command("status", job.out)),
+        ("follow", submission.command("logs", "--follow")),
+        ("cancel", submission.command("stop")),
+        ("resume", "the same `xaipipe submit` again"),
+    ):
+        console.print(f"  {what + ':':10}{how}")

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from pipeline.members import Member
+
 LONGEST_NAME = 120  # bytes of a file's name; disks take 255, and a suffix follows
 
 
@@ -19,13 +21,19 @@ def plain_path(uri: str) -> str:
 
 
 def resolver(base: str) -> Callable[[str], str]:
-    """Function that makes an image's path absolute; a URL stays as it is."""
+    """Function that makes an image's path absolute; a URL stays as it is.
+
+    Of an image in a file with others it is the file's path.
+    """
     scheme, remote, folder = base.rpartition("://")
     if not remote:
         base = os.path.abspath(base)
 
     def resolve(path: str) -> str:
         if "://" in path:
+            member = Member.of(path)
+            if member is not None:
+                return str(member.in_file(resolve(member.file)))
             return path.removeprefix("file://")
         if not remote or path.startswith("/"):
             return os.path.normpath(os.path.join(base, path))
@@ -49,6 +57,8 @@ def namer(base: str) -> Callable[[str], str]:
         relative = not path.startswith("/") and "://" not in path
         if relative and "./" not in path and "//" not in path:
             return path
+        if (member := Member.of(path)) is not None:
+            return f"{name(member.file)}/{member.inner}"
         whole = _bare(resolve(path))
         if whole.startswith(f"{top}/"):
             return whole[len(top) + 1 :]

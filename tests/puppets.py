@@ -89,7 +89,7 @@ class SmallRequest(Request):
     def __init__(self, store: Store, images: int, **changes: Any) -> None:
         settings = {"manifest": "manifest.csv", "out": store.uri, "model": "builtin:shapes"}
         self.job = load_job(None, {**settings, "method": "centre", **changes})
-        self.device, self.workers, self.columns = "cpu", 0, {}
+        self.device, self.workers, self.columns, self.labels = "cpu", 0, {}, None
         self.store, self.folder = store, RunFolder(store)
         manifest: Any = Listed(images)
         self.manifest = manifest

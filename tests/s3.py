@@ -51,6 +51,7 @@ class S3Server:
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # else a line per request
         self.faults = Faults()
         self.requests = self.hurt = 0  # answered so far, and of these in some wrong way
+        self.sent: list[tuple[str, int]] = []  # method and bytes of each answer
         self._turn = threading.Lock()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._server.start()
@@ -100,6 +101,7 @@ class S3Server:
         found: list[Any] = []
         with self._turn:
             body = b"".join(self._app(environ, lambda *given: found.extend(given)))
+        self.sent.append((environ["REQUEST_METHOD"], len(body)))
         return found[0], found[1], body
 
 

@@ -1,6 +1,6 @@
 """Faithfulness of masks: what the classifier says with them and without them.
 
-Shapes: N networks, A areas, H, W. Scores are softmax probabilities of the target.
+Shapes: N networks, A areas, H, W. Scores are probabilities, see `claim`.
 """
 
 from __future__ import annotations
@@ -9,38 +9,50 @@ import torch
 from torch import Tensor
 
 from inr_core.device import MicroBatch
+from inr_core.game.claim import claimed, target_score
 from inr_core.game.scene import Classify, Scene
-
-
-def target_score(logits_MK: Tensor, target_M: Tensor) -> Tensor:
-    """Softmax probability of the target, (M,)."""
-    return torch.softmax(logits_MK.float(), dim=1).gather(1, target_M[:, None])[:, 0]
 
 
 @torch.no_grad()
 def mask_scores(
-    mask_NAHW: Tensor, scene: Scene, classify: Classify, microbatch: MicroBatch
-) -> tuple[Tensor, Tensor]:
-    """Scores of the kept image p(x_m) and of the image without it p(x_{1-m}), each (N, A).
+    mask_NAHW: Tensor,
+    scene: Scene,
+    classify: Classify,
+    microbatch: MicroBatch,
+    *,
+    remove: bool = True,
+) -> Tensor:
+    """Target's score of the kept image p(x_m) and of the image without it p(x_{1-m}), (2, N, A).
 
-    mask_NAHW  8-bit masks as they are stored (255 = keep); the strongest baseline is used
+    With a contrast (4, N, A): then both scores of that class.
+    mask_NAHW  8-bit masks as they are stored (255 = keep), or floats in [0, 1]; the strongest
+               baseline is used
+    remove     whether the images without the masks are scored too; else half as many rows
     """
-    areas = mask_NAHW.shape[1]
+    areas, sides = mask_NAHW.shape[1], 2 if remove else 1
     strongest = scene.baseline_NLCHW.shape[1] - 1
+    whole = 1 if mask_NAHW.is_floating_point() else 255
 
     def part(chosen: slice) -> Tensor:
-        mask = mask_NAHW[chosen].to(scene.image_NCHW) / 255
+        mask = mask_NAHW[chosen].to(scene.image_NCHW) / whole
         level = torch.full(mask.shape[:2], strongest, device=mask.device)
-        target = scene.target_N[chosen].repeat_interleave(areas)
-        shown = torch.cat([scene.of(chosen).shown(m, level) for m in (mask, 1 - mask)])
-        scores = target_score(classify(shown), target.repeat(2))
-        return scores.view(2, -1, areas)
+        own = scene.of(chosen)
+        logits = classify(torch.cat([own.shown(m, level) for m in (mask, 1 - mask)[:sides]]))
+        classes = [own.target_N] + ([] if own.contrast_N is None else [own.contrast_N])
+        scores = [
+            target_score(logits, of.repeat_interleave(areas).repeat(sides), own.head)
+            for of in classes
+        ]
+        return torch.cat(scores).view(sides * len(classes), -1, areas)
 
-    kept, removed = torch.cat(microbatch.run(part, len(mask_NAHW), 2 * areas), dim=1)
-    return kept, removed
+    return torch.cat(microbatch.run(part, len(mask_NAHW), sides * areas), dim=1)
 
 
-def minimal_area(areas: tuple[float, ...], kept_A: Tensor, score: float) -> float | None:
-    """The smallest of the areas whose mask keeps 90 % of the image's score; None if none does."""
-    keeping = [a for a, kept in zip(areas, kept_A.tolist(), strict=True) if kept >= 0.9 * score]
-    return min(keeping, default=None)
+def claims_kept(scores_SNA: Tensor) -> tuple[Tensor, Tensor]:
+    """How far the claim holds of the kept and of the removed image, each (N, A); see `claimed`.
+
+    scores_SNA  as `mask_scores` gives them
+    """
+    kept, removed, *others = scores_SNA
+    contrast_kept, contrast_removed = others or (None, None)
+    return claimed(kept, contrast_kept), claimed(removed, contrast_removed)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inr_core.game.claim import Head, log_kept
 from inr_core.game.objective import ObjectiveConfig, rewards
 from inr_core.game.perturbation import PerturbationConfig, baselines, perturb
 from inr_core.game.reveal import reveal
@@ -25,21 +26,31 @@ class Scene:
 
     image_NCHW, baseline_NLCHW  the image of each network and its perturbed versions
     target_N                    class index explained
+    contrast_N                  class index that it is held against; None: against all others
+    head                        of the classifier
     """
 
     image_NCHW: Tensor
     baseline_NLCHW: Tensor
     target_N: Tensor
     pyramid: bool
+    contrast_N: Tensor | None = None
+    head: Head = "softmax"
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Scene:
         """With every tensor changed alike."""
-        return Scene(
+        return replace(
+            self,
             image_NCHW=change(self.image_NCHW),
             baseline_NLCHW=change(self.baseline_NLCHW),
             target_N=change(self.target_N),
-            pyramid=self.pyramid,
+            contrast_N=None if self.contrast_N is None else change(self.contrast_N),
         )
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, networks first."""
+        given = [self.image_NCHW, self.baseline_NLCHW, self.target_N]
+        return given if self.contrast_N is None else [*given, self.contrast_N]
 
     def shown_in(self, dtype: torch.dtype) -> Scene:
         """With images in this precision, for `play` on a GPU."""
@@ -66,8 +77,25 @@ class Scene:
         One call of the classifier: of every network the kept images, then those with the mask
         removed.
         """
-        logits = classify(self.seen(mask_NAhw, level_NA, objective))
-        return rewards(logits, self.target_N, objective)
+        return self.rewards(classify(self.seen(mask_NAhw, level_NA, objective)), objective)
+
+    def rewards(
+        self, logits_MK: Tensor, objective: ObjectiveConfig, *, bounded: bool = False
+    ) -> Tensor:
+        """See `objective.rewards`, (N,)."""
+        return rewards(
+            logits_MK, self.target_N, objective, self.head, self.contrast_N, bounded=bounded
+        )
+
+    def log_kept(self, logits_MK: Tensor, each: int) -> Tensor:
+        """See `claim.log_kept`, (N * each,), of so many images of every network."""
+        contrast_N = self.contrast_N
+        return log_kept(
+            logits_MK,
+            self.target_N.repeat_interleave(each),
+            self.head,
+            None if contrast_N is None else contrast_N.repeat_interleave(each),
+        )
 
     def seen(self, mask_NAhw: Tensor, level_NA: Tensor, objective: ObjectiveConfig) -> Tensor:
         """What the classifier is shown in the game, (N * S * A, C, H, W), masks as in `play`."""
@@ -87,10 +115,14 @@ def scenes(
     perturbation: PerturbationConfig,
     custom_baseline: Tensor | None,
     size: int,
+    *,
+    head: Head = "softmax",
+    contrast_B: Tensor | None = None,
 ) -> Iterator[tuple[Scene, slice]]:
     """Images with their baselines, at most `size` at a time, and which of the images they are.
 
     custom_baseline  (C, H, W) for all, or (B, C, H, W)
+    contrast_B       see `Scene`
     """
     if custom_baseline is not None:
         custom_baseline = custom_baseline.to(image_BCHW).expand_as(image_BCHW)
@@ -102,5 +134,7 @@ def scenes(
             baseline_NLCHW=baselines(image_BCHW[part], perturbation, own),
             target_N=target_B[part],
             pyramid=perturbation.kind == "pyramid",
+            contrast_N=None if contrast_B is None else contrast_B[part],
+            head=head,
         )
         yield scene, part

@@ -5,7 +5,13 @@ from `top_area`.
 """
 
 from inr_core.metrics.area import area_error, binariness_gap, monotone_share, nestedness, path_ratio
-from inr_core.metrics.bootstrap import Interval, bootstrap_interval, paired_interval
+from inr_core.metrics.certificate import (
+    further_reveals,
+    hidden_patches,
+    patch_numbers,
+    revealed,
+    sample_count,
+)
 from inr_core.metrics.curves import area_ranking, curve_auc, deletion_curve, insertion_curve
 from inr_core.metrics.faithfulness import (
     MaskScores,
@@ -17,6 +23,14 @@ from inr_core.metrics.faithfulness import (
     score_ratio,
     top1_kept,
 )
+from inr_core.metrics.final import (
+    HALVINGS,
+    FinalScores,
+    final_scores,
+    kept_by_top,
+    score_hard,
+    smallest_areas,
+)
 from inr_core.metrics.localisation import (
     ceiling,
     chance,
@@ -27,7 +41,14 @@ from inr_core.metrics.localisation import (
     relevance_rank_accuracy,
     soft_precision,
 )
-from inr_core.metrics.ranking import Areas, hard_masks, pixel_counts, rank_pixels, top_area
+from inr_core.metrics.ranking import (
+    Areas,
+    feathered,
+    hard_masks,
+    pixel_counts,
+    rank_pixels,
+    top_area,
+)
 from inr_core.metrics.several import (
     context_reliance,
     keeping_count,

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from inr_core.device import MicroBatch
-from inr_core.game import Classify, target_score
+from inr_core.game import Classify, Head, target_score
 from inr_core.metrics.ranking import rank_pixels
 
 STEPS = 28
@@ -34,10 +34,12 @@ def insertion_curve(
     microbatch: MicroBatch,
     *,
     steps: int = STEPS,
+    head: Head = "softmax",
 ) -> Tensor:
     """Scores of the target, (N, S), from the blurred image to the image; highest pixels first."""
     start_NCHW = insertion_start(image_NCHW)
-    return _curve(start_NCHW, image_NCHW, ranking_NHW, target_N, classify, microbatch, steps)
+    between = start_NCHW, image_NCHW
+    return _curve(*between, ranking_NHW, target_N, classify, microbatch, steps, head)
 
 
 def deletion_curve(
@@ -48,10 +50,12 @@ def deletion_curve(
     microbatch: MicroBatch,
     *,
     steps: int = STEPS,
+    head: Head = "softmax",
 ) -> Tensor:
     """Scores of the target, (N, S), from the image to all zeros; highest pixels first."""
     end_NCHW = torch.zeros_like(image_NCHW)
-    return _curve(image_NCHW, end_NCHW, ranking_NHW, target_N, classify, microbatch, steps)
+    between = image_NCHW, end_NCHW
+    return _curve(*between, ranking_NHW, target_N, classify, microbatch, steps, head)
 
 
 def curve_auc(curve_NS: Tensor) -> Tensor:
@@ -98,6 +102,7 @@ def _curve(
     classify: Classify,
     microbatch: MicroBatch,
     steps: int,
+    head: Head,
 ) -> Tensor:
     """Scores, (N, S), while the pixels turn from `before` to `after`, highest rank first."""
     if steps < 1:
@@ -111,6 +116,6 @@ def _curve(
         turned_NS1HW = (rank_N1HW < count_S[:, None, None])[:, :, None].to(before_NCHW.device)
         shown = torch.where(turned_NS1HW, after_NCHW[chosen, None], before_NCHW[chosen, None])
         target = target_N[chosen].repeat_interleave(steps + 1)
-        return target_score(classify(shown.flatten(0, 1)), target).view(-1, steps + 1)
+        return target_score(classify(shown.flatten(0, 1)), target, head).view(-1, steps + 1)
 
     return torch.cat(microbatch.run(part, len(before_NCHW), steps + 1))

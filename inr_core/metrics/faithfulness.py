@@ -1,8 +1,8 @@
 """Faithfulness: what the classifier says with a mask and without it.
 
-Scores are softmax probabilities of the target: p(x) of the whole image, kept p(x_m), removed
-p(x_{1-m}). Every metric comes per image, so that its mean, its interval and its differences can be
-taken over the same images.
+Scores are probabilities of the target: p(x) of the whole image, kept p(x_m), removed p(x_{1-m}).
+Every metric comes per image, so that its mean, its interval and its differences can be taken over
+the same images.
 
 Shapes: N images (or networks), A ascending areas, H, W.
 """
@@ -16,15 +16,17 @@ import torch
 from torch import Tensor
 
 from inr_core.device import MicroBatch
-from inr_core.game import Classify, Scene, minimal_area, target_score
+from inr_core.game import Classify, Scene, target_score
 from inr_core.metrics.ranking import Areas, ascending
+
+ENOUGH = 0.9  # share of the image's score that a sufficient mask keeps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskScores:
     """Scores of N mask sets, each (N, A).
 
-    kept     softmax score of the target with only the mask kept
+    kept     score of the target with only the mask kept
     removed  the same with the mask removed
     top1     bool: the target is the classifier's first class with only the mask kept
     """
@@ -52,7 +54,8 @@ def score_masks(
         target = scene.target_N[chosen].repeat_interleave(areas)
         logits = classify(torch.cat([scene.of(chosen).shown(m, level) for m in (mask, 1 - mask)]))
         top1 = logits[: len(target)].argmax(1) == target
-        return target_score(logits, target.repeat(2)).view(2, -1, areas), top1.view(-1, areas)
+        scores = target_score(logits, target.repeat(2), scene.head)
+        return scores.view(2, -1, areas), top1.view(-1, areas)
 
     scores, top1 = zip(*microbatch.run(part, len(mask_NAHW), 2 * areas), strict=True)
     kept, removed = torch.cat(scores, dim=1)
@@ -98,13 +101,11 @@ def gain(kept_NA: Tensor, full_N: Tensor) -> Tensor:
 
 
 def minimal_areas(areas: Areas, kept_NA: Tensor, full_N: Tensor) -> Tensor:
-    """a*, the smallest area that keeps 90 % of p(x): (N,) float64; NaN where none does.
+    """a*, the smallest of these areas that keeps 90 % of p(x): (N,) float64; NaN where none does.
 
     Lower is better, at an equal share of NaN.
     """
-    asked = ascending(areas)
-    found = [
-        minimal_area(asked, kept_A, full)
-        for kept_A, full in zip(kept_NA, full_N.tolist(), strict=True)
-    ]
-    return torch.tensor([math.nan if a is None else a for a in found], dtype=torch.float64)
+    area_A = torch.tensor(ascending(areas), dtype=torch.float64, device=kept_NA.device)
+    enough_NA = kept_NA >= ENOUGH * full_N[:, None]
+    smallest_N = torch.where(enough_NA, area_A, math.inf).amin(1)
+    return torch.where(smallest_N.isfinite(), smallest_N, math.nan)

@@ -34,7 +34,7 @@ def hard_precision(hard_NAHW: Tensor, truth_NHW: Tensor) -> Tensor:
 
 def chance(truth_NHW: Tensor) -> Tensor:
     """|S| / HW, (N,): the precision of a random mask."""
-    return truth_NHW.double().mean((1, 2))
+    return _defined(truth_NHW.double().mean((1, 2))[:, None], truth_NHW)[:, 0]
 
 
 def ceiling(truth_NHW: Tensor, areas: Areas) -> Tensor:
@@ -54,7 +54,7 @@ def recall(hard_NAHW: Tensor, truth_NHW: Tensor) -> Tensor:
 def object_iou(hard_NAHW: Tensor, truth_NHW: Tensor) -> Tensor:
     """|B & S| / |B | S|, (N, A)."""
     either = (hard_NAHW | truth_NHW[:, None]).double().sum((2, 3))
-    return _shared(hard_NAHW, truth_NHW) / either
+    return _defined(_shared(hard_NAHW, truth_NHW) / either, truth_NHW)
 
 
 def relevance_rank_accuracy(mask_NAHW: Tensor, truth_NHW: Tensor) -> Tensor:

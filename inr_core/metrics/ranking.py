@@ -20,6 +20,7 @@ from inr_core.game import gaussian_blur
 
 Areas = Sequence[float] | Tensor
 
+FEATHER = 2 / 224  # standard deviation of a hard mask's edge, a share of the shorter side
 _FLOAT32_ERROR = 2**-23  # an area held in float32 may be that much too small, relatively
 
 
@@ -54,10 +55,11 @@ def top_area(mask: Tensor, areas: Areas) -> Tensor:
     return rank_pixels(mask) < torch.tensor(counts, device=mask.device)[:, None, None]
 
 
-def hard_masks(mask_NAHW: Tensor, areas: Areas, *, feather: float = 2.0) -> Tensor:
-    """B_a as masks to be scored, (N, A, H, W), in the precision of the masks given.
+def hard_masks(mask_NAHW: Tensor, areas: Areas) -> Tensor:
+    """B_a as masks to be scored, with soft edges: (N, A, H, W), in the precision of the masks."""
+    return feathered(top_area(mask_NAHW, areas).to(mask_NAHW.dtype))
 
-    feather  standard deviation, in pixels, of the Gaussian that softens the edge; 0: a binary mask
-    """
-    hard_NAHW = top_area(mask_NAHW, areas).to(mask_NAHW.dtype)
-    return gaussian_blur(hard_NAHW, feather) if feather else hard_NAHW
+
+def feathered(hard_NAHW: Tensor) -> Tensor:
+    """Hard masks (floats) with soft edges, so that no edge of the mask is one of the image."""
+    return gaussian_blur(hard_NAHW, FEATHER * min(hard_NAHW.shape[-2:]))

@@ -15,14 +15,16 @@ from inr_core.game import gaussian_blur
 
 
 def perimeter(hard_NAHW: Tensor, *, sigma: float = 2.0) -> Tensor:
-    """Length of the outline in pixels, (N, A) float64; the border of the image does not count.
+    """Length of the outline in pixels, (N, A) float64; beyond the image nothing is kept, so that
+    where a mask touches the border, the border is its outline.
 
     It is the total variation of the mask after a Gaussian of `sigma` pixels: the sum of the
     gradient's magnitude at the corners between four pixels. The blur takes away the staircase that
     a slanted edge has on a grid; it also shortens the outline of what is thinner than some
     2 sigma, so that dust is seen in the number of components rather than here.
     """
-    smooth = gaussian_blur(hard_NAHW.double(), sigma)
+    padded = functional.pad(hard_NAHW.double(), (math.ceil(3 * sigma) + 1,) * 4)
+    smooth = gaussian_blur(padded, sigma)
     down, right = smooth.diff(dim=2), smooth.diff(dim=3)
     down = (down[..., 1:] + down[..., :-1]) / 2
     right = (right[..., 1:, :] + right[..., :-1, :]) / 2
@@ -32,7 +34,7 @@ def perimeter(hard_NAHW: Tensor, *, sigma: float = 2.0) -> Tensor:
 def disc_ratio(hard_NAHW: Tensor, *, sigma: float = 2.0) -> Tensor:
     """Perimeter over that of the disc of equal area, (N, A); 1 for a disc, more if less compact.
 
-    A disc that the border of the image cuts has less. NaN for an empty mask.
+    NaN for an empty mask.
     """
     pixels_NA = hard_NAHW.double().sum((2, 3))
     return perimeter(hard_NAHW, sigma=sigma) / (2 * (math.pi * pixels_NA).sqrt())

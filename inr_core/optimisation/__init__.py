@@ -4,4 +4,4 @@ from inr_core.optimisation.networks import Networks
 from inr_core.optimisation.optimise import Steps, draw_levels, optimise
 from inr_core.optimisation.schedule import OptimiseConfig, Schedule
 from inr_core.optimisation.slots import Slots
-from inr_core.optimisation.start import StartConfig, fitted_start
+from inr_core.optimisation.start import PathConfig, StartConfig, fitted_start, start_map

@@ -1,4 +1,4 @@
-"""Networks fitted to a map, whatever the area.
+"""Networks fitted to a map each, whatever the area.
 
 Shapes: M networks fitted side by side, N of them in use, R rounds, S steps, A areas a step, P cells
 of the coarse grid, K parameters.
@@ -21,10 +21,10 @@ RATE = 0.02  # learning rate, with cosine decay
 
 
 class Fit:
-    """Least squares between standardised fields and maps, from the same weights every time.
+    """Least squares between standardised fields and maps.
 
     count      M; fewer networks may be fitted, which costs as much
-    theta_K    where every fit begins
+    like_K     of the size and precision of a network's parameters, and on their device
     areas      (lowest, highest) at which fields are fitted, for each round
     record     whether a step becomes a CUDA graph on a GPU
     """
@@ -32,7 +32,7 @@ class Fit:
     def __init__(
         self,
         count: int,
-        theta_K: Tensor,
+        like_K: Tensor,
         areas: Sequence[tuple[float, float]],
         canvas: Canvas,
         network: SirenConfig,
@@ -41,33 +41,35 @@ class Fit:
         record: bool = True,
     ) -> None:
         self.canvas, self.network, self.steps = canvas, network, steps
-        self.start_K = theta_K
-        self.theta_MK = theta_K.repeat(count, 1)
+        self.theta_MK = like_K.repeat(count, 1)
         self.adam = Adam(self.theta_MK)
-        self.target_M1P = theta_K.new_zeros(count, 1, len(canvas.weight_P))
+        self.target_M1P = like_K.new_zeros(count, 1, len(canvas.weight_P))
         self.weight_M1P = torch.ones_like(self.target_M1P)
-        self.round_M = torch.zeros(count, dtype=torch.long, device=theta_K.device)
+        self.round_M = torch.zeros(count, dtype=torch.long, device=like_K.device)
         # A clock of shape (1,): indexing by one of shape () would wait for its value.
-        self.clock = torch.zeros(1, dtype=torch.long, device=theta_K.device)
+        self.clock = torch.zeros(1, dtype=torch.long, device=like_K.device)
         area_RSA = torch.stack([area_sequence(steps, AREAS, *ends) for ends in areas])
-        self.area_RSA = area_RSA.to(theta_K)
+        self.area_RSA = area_RSA.to(like_K)
         rates = [RATE * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)]
-        self.rate_S = theta_K.new_tensor(rates)
-        self.replay = replayed(self._step, theta_K.device) if record and steps else None
+        self.rate_S = like_K.new_tensor(rates)
+        self.replay = replayed(self._step, like_K.device) if record and steps else None
 
-    def __call__(self, target_N1P: Tensor, weight_N1P: Tensor, round_N: Tensor) -> Tensor:
+    def __call__(
+        self, theta_NK: Tensor, target_N1P: Tensor, weight_N1P: Tensor, round_N: Tensor
+    ) -> Tensor:
         """Parameters (N, K), N at most `count`.
 
+        theta_NK    where each fit begins
         target_N1P  standardised like the field, with the weights of the cells
         """
         used = slice(len(target_N1P))
         for own, given in (
+            (self.theta_MK, theta_NK),
             (self.target_M1P, target_N1P),
             (self.weight_M1P, weight_N1P),
             (self.round_M, round_N),
         ):
             own[used] = given
-        self.theta_MK.copy_(self.start_K.expand_as(self.theta_MK))
         self.adam.forget()
         self.clock.zero_()
         for _ in range(self.steps):

@@ -53,13 +53,12 @@ class Networks:
         """With images in this precision."""
         return replace(self, scene=self.scene.shown_in(dtype))
 
-    def shapes(self) -> tuple[torch.Size | torch.dtype | bool, ...]:
+    def shapes(self) -> tuple[torch.Size | torch.dtype | bool | str, ...]:
         """Of the tensors of one network, and what else decides how a step is done."""
         shapes = [tensor.shape[1:] for tensor in self.tensors()]
-        return (*shapes, self.theta_NK.dtype, self.scene.pyramid)
+        return (*shapes, self.theta_NK.dtype, self.scene.pyramid, self.scene.head)
 
     def tensors(self) -> list[Tensor]:
         """All of them, networks first."""
-        scene = self.scene
-        more = [scene.image_NCHW, scene.baseline_NLCHW, scene.target_N]
-        return [self.theta_NK, self.round_N, self.previous_NJK, self.level_NSA, *more]
+        own = [self.theta_NK, self.round_N, self.previous_NJK, self.level_NSA]
+        return [*own, *self.scene.tensors()]

@@ -25,8 +25,9 @@ class OptimiseConfig:
     temperature_start  width of the sigmoid at the first step; falls geometrically to the mask's
     smallest_area      areas trained on lie between this one and `largest_area`, widened to the
     largest_area       areas that are asked for
-    enough             a network whose reward (mean of the last few steps; 0 is the highest) is
-                       above this goes straight to the last `cooldown` steps; None: never
+    enough             a network whose reward (mean of the last few steps; 0 is the highest, also
+                       with a contrast: `bounded` rewards) is above this goes straight to the last
+                       `cooldown` steps; None: never
     cooldown           steps that every network takes at the end
     """
 

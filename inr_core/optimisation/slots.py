@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 
 from inr_core.device import replayed
-from inr_core.game import Classify, ObjectiveConfig, rewards
+from inr_core.game import Classify, ObjectiveConfig
 from inr_core.masks import Canvas, MaskConfig
 from inr_core.optimisation.adam import Adam
 from inr_core.optimisation.networks import Networks
@@ -87,6 +87,10 @@ class Slots:
         made = (self.schedule, self.canvas, self.mask, self.objective)
         theta = held.theta_NK.detach().requires_grad_()
         seen, penalty_M = look(theta, step_M, held, *made)
-        reward_M = rewards(self.classify(seen), held.scene.target_N, self.objective)
+        logits = self.classify(seen)
+        reward_M = held.scene.rewards(logits, self.objective)
         (gradient,) = torch.autograd.grad((penalty_M, reward_M), theta, self.signs)
-        move(held.theta_NK, gradient, reward_M.detach(), self.adam, self.clocks, self.schedule)
+        told_M = reward_M.detach()
+        if held.scene.contrast_N is not None and self.schedule.config.enough is not None:
+            told_M = held.scene.rewards(logits.detach(), self.objective, bounded=True)
+        move(held.theta_NK, gradient, told_M, self.adam, self.clocks, self.schedule)

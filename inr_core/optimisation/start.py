@@ -14,11 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from inr_core.device import MicroBatch
-from inr_core.game import Classify, Scene, gaussian_blur, log_kept
+from inr_core.game import Classify, Scene, gaussian_blur
 from inr_core.masks import (
     Canvas,
     MaskConfig,
-    init_parameters,
     occupied,
     standardise,
     stratified_areas,
@@ -26,37 +25,48 @@ from inr_core.masks import (
 from inr_core.optimisation.fit import Fit
 
 FIT_POINTS = 12  # of the fit along the shorter side: the map is smooth
-FIT_SEED = 0  # of the weights at which every fit begins
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StartConfig:
+class PathConfig:
+    """How the path gradients at which optimisations start are computed.
+
+    passes  classifier passes along the path from the baseline to the image
+    blur    smoothing of the gradients (standard deviation), a fraction of the shorter side
+    """
+
+    passes: int = 8
+    blur: float = 0.09
+
+    def __post_init__(self) -> None:
+        if self.passes < 1 or self.blur <= 0:
+            raise ValueError(
+                f"start.passes must be at least 1 and blur positive, got {self.passes}, {self.blur}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartConfig(PathConfig):
     """How the weights of the first restart begin; further ones begin at random, to stay different.
 
-    kind       `gradient`: at a network fitted to the path gradients, the fit beginning at the same
-               weights whatever the seed (as extremal perturbations begin at the same mask);
-               `random`: as drawn from the seed
-    passes     classifier passes along the path from the baseline to the image
-    blur       smoothing of the gradients (standard deviation), a fraction of the shorter side
+    kind       `gradient`: the weights drawn from the seed are fitted to the path gradients;
+               `random`: they stay as drawn
     fit_steps  Adam steps of the fit; they cost no classifier pass
     """
 
     kind: Literal["gradient", "random"] = "gradient"
-    passes: int = 8
-    blur: float = 0.09
     fit_steps: int = 60
 
     def __post_init__(self) -> None:
+        PathConfig.__post_init__(self)
         if self.kind not in ("gradient", "random"):
             raise ValueError(f"start.kind must be gradient or random, got {self.kind!r}")
-        if self.passes < 1 or self.fit_steps < 0 or self.blur <= 0:
-            raise ValueError(
-                "start.passes must be at least 1, fit_steps at least 0 and blur positive, got "
-                f"{self.passes}, {self.fit_steps}, {self.blur}"
-            )
+        if self.fit_steps < 0:
+            raise ValueError(f"start.fit_steps must be at least 0, got {self.fit_steps}")
 
 
 def fitted_start(
+    theta_NK: Tensor,
     previous_NJK: Tensor,
     round_N: Tensor,
     areas: Sequence[tuple[float, float]],
@@ -70,48 +80,56 @@ def fitted_start(
 ) -> Tensor:
     """Parameters (N, K) whose fields follow the smoothed path gradients of what is left to explain.
 
+    theta_NK      weights at which each fit begins
     previous_NJK  see `occupied`
     areas         (lowest, highest) area that will be trained on, for each round
     fixed         whether networks are fitted in few fixed numbers
     Earlier rounds are taken out of the image at the (logit) middle of these areas.
     """
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
-    theta_K = init_parameters(FIT_SEED, mask.network).to(previous_NJK)
-    canvas = Canvas.of(size, max(1, min(size) // FIT_POINTS), theta_K)
+    canvas = Canvas.of(size, max(1, min(size) // FIT_POINTS), theta_NK)
     middles = [stratified_areas(torch.tensor([0.5]), *ends) for ends in areas]
-    middle_N1 = torch.stack(middles).to(theta_K)[round_N]
+    middle_N1 = torch.stack(middles).to(theta_NK)[round_N]
 
     def part(chosen: slice) -> Tensor:
         own, of_round_N = scene.of(chosen), round_N[chosen]
         with torch.no_grad():
             taken = occupied(previous_NJK[chosen], middle_N1[chosen], canvas, mask, of_round_N)
         free_N1P = 1 - taken
-        relevance_NHW = path_gradients(
-            own, canvas.upsample(free_N1P)[:, 0], classify, start.passes, microbatch
-        )
-        smooth = gaussian_blur(relevance_NHW[:, None], start.blur * min(size))
-        map_N1P = functional.interpolate(smooth, canvas.cells, mode="area").flatten(2)
+        shown_NHW = canvas.upsample(free_N1P)[:, 0]
+        smooth_NHW = start_map(own, shown_NHW, classify, start, microbatch)
+        map_N1P = functional.interpolate(smooth_NHW[:, None], canvas.cells, mode="area").flatten(2)
         weight_N1P = canvas.weight_P * free_N1P
         count = len(map_N1P)
         fit = fit_of(microbatch.room(count, start.passes) if fixed else count)
-        return fit(standardise(map_N1P, weight_N1P), weight_N1P, of_round_N)
+        target_N1P = standardise(map_N1P, weight_N1P)
+        return fit(theta_NK[chosen], target_N1P, weight_N1P, of_round_N)
 
     def fit_of(count: int) -> Fit:
-        key = (Fit, count, tuple(areas), size, mask.network, start.fit_steps, theta_K.device)
-        given = (count, theta_K, areas, canvas, mask.network, start.fit_steps)
+        key = (Fit, count, tuple(areas), size, mask.network, start.fit_steps, theta_NK.device)
+        given = (count, theta_NK[0], areas, canvas, mask.network, start.fit_steps)
         return microbatch.prepared(key, lambda: Fit(*given, record=microbatch.record))
 
     return torch.cat(microbatch.run(part, len(previous_NJK), start.passes))
 
 
+def start_map(
+    scene: Scene, shown_NHW: Tensor, classify: Classify, path: PathConfig, microbatch: MicroBatch
+) -> Tensor:
+    """Smoothed path gradients, (N, H, W), signed; arguments as in `path_gradients`."""
+    relevance_NHW = path_gradients(scene, shown_NHW, classify, path.passes, microbatch)
+    sigma = path.blur * min(relevance_NHW.shape[1:])
+    return gaussian_blur(relevance_NHW[:, None], sigma)[:, 0]
+
+
 def path_gradients(
     scene: Scene, shown_NHW: Tensor, classify: Classify, points: int, microbatch: MicroBatch
 ) -> Tensor:
-    """Relevance of every pixel, (N, H, W), signed: gradient of log p times the way to the image.
+    """Relevance of every pixel, (N, H, W), signed: gradient times the way to the image.
 
-    Summed over `points` on the straight path from the strongest baseline to the image, of which
-    only `shown_NHW` (1 = visible) is revealed. Integrated gradients (Sundararajan et al., ICML
-    2017) with a blurred baseline.
+    The gradient is that of `log_kept`, summed over `points` on the straight path from the strongest
+    baseline to the image, of which only `shown_NHW` (1 = visible) is revealed. Integrated gradients
+    (Sundararajan et al., ICML 2017) with a blurred baseline.
     """
 
     def part(chosen: slice) -> Tensor:
@@ -120,8 +138,8 @@ def path_gradients(
         share = (torch.arange(points, device=way.device, dtype=way.dtype) + 0.5) / points
         path = baseline[:, None] + share[:, None, None, None] * way[:, None]
         path = path.flatten(0, 1).requires_grad_()
-        target = scene.target_N[chosen].repeat_interleave(points)
-        (gradient,) = torch.autograd.grad(log_kept(classify(path).float(), target).sum(), path)
+        kept = scene.of(chosen).log_kept(classify(path).float(), points)
+        (gradient,) = torch.autograd.grad(kept.sum(), path)
         return (gradient.view(-1, points, *way.shape[1:]).mean(1) * way).sum(1)
 
     return torch.cat(microbatch.run(part, len(scene.image_NCHW), points))

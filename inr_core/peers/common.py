@@ -16,15 +16,16 @@ from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
 from inr_core.game import (
     Classify,
+    Head,
     PerturbationConfig,
     Scene,
+    claimed,
+    claims_kept,
     final_objective,
-    mask_scores,
-    minimal_area,
     scenes,
 )
 from inr_core.masks import check_areas
-from inr_core.metrics import pixel_counts, rank_pixels
+from inr_core.metrics import final_scores, pixel_counts, rank_pixels
 from inr_core.seeds import stable_seed
 
 
@@ -73,13 +74,29 @@ class Task:
         return self.scene.baseline_NLCHW[:, -1]
 
 
-def ranked(map_of: Callable[[Task, Any], Tensor]) -> Callable[[Task, Any], Tensor]:
-    """The masks of a method that ranks pixels: map (B, H, W), higher first, to (B, A, H, W)."""
+MasksOf = Callable[[Task, Any], tuple[Tensor, Tensor | None]]
+"""Masks (B, A, H, W) in [0, 1] of a task and, of methods that rank pixels, the map (B, H, W)."""
 
-    def masks_of(task: Task, config: Any) -> Tensor:
-        return top_masks(map_of(task, config), config.areas)
+
+def ranked(map_of: Callable[[Task, Any], Tensor]) -> MasksOf:
+    """Of a method that ranks pixels, by a map (B, H, W), higher first."""
+
+    def masks_of(task: Task, config: Any) -> tuple[Tensor, Tensor]:
+        map_BHW = map_of(task, config)
+        return top_masks(map_BHW, config.areas), map_BHW
 
     return masks_of
+
+
+def unranked(masks_of: Callable[[Task, Any], Tensor]) -> MasksOf:
+    """Of a method that finds a mask for every area."""
+    return lambda task, config: (masks_of(task, config), None)
+
+
+def as_ranking(map_BHW: Tensor) -> Tensor:
+    """Places of the pixels in 8 bits, 255 = first, every value as often as any other."""
+    rank_BHW = rank_pixels(map_BHW)
+    return (255 - rank_BHW * 256 // rank_BHW[0].numel()).to("cpu", torch.uint8)
 
 
 def top_masks(map_BHW: Tensor, areas: Sequence[float]) -> Tensor:
@@ -90,7 +107,7 @@ def top_masks(map_BHW: Tensor, areas: Sequence[float]) -> Tensor:
 
 
 def explain_by(
-    masks_of: Callable[[Task, Any], Tensor],
+    masks_of: MasksOf,
     steps_of: Callable[[Any], int],
     image_BCHW: Tensor,
     target_B: Tensor,
@@ -103,16 +120,20 @@ def explain_by(
     microbatch: MicroBatch,
     module: nn.Module,
     custom_baseline: Tensor | None = None,
+    head: Head = "softmax",
+    contrast_B: Tensor | None = None,
+    contrast_score_B: Tensor | None = None,
 ) -> list[list[Explanation]]:
     """One explanation of every image by a peer method; the arguments after two are `explain`'s.
 
-    masks_of  masks (B, A, H, W) in [0, 1] of a task
     steps_of  optimisation steps of a configuration
     """
     # On a CPU one image after the other, as in `explain`: sums then never depend on the batch.
     size = 1 if image_BCHW.device.type == "cpu" else len(ids)
+    claim_B = claimed(score_B, contrast_score_B)
+    given = image_BCHW, target_B, config.perturbation, custom_baseline, size
     found: list[list[Explanation]] = []
-    for scene, part in scenes(image_BCHW, target_B, config.perturbation, custom_baseline, size):
+    for scene, part in scenes(*given, head=head, contrast_B=contrast_B):
         task = Task(
             scene=scene,
             seeds=tuple(stable_seed(seed, id_, 0, 0) for id_ in ids[part]),
@@ -120,22 +141,34 @@ def explain_by(
             module=module,
             microbatch=microbatch,
         )
-        masks_BAHW = masks_of(task, config)
-        found += [[e] for e in _scored(masks_BAHW, task, score_B[part], steps_of(config), config)]
+        made = masks_of(task, config)
+        found += [[e] for e in _scored(*made, task, claim_B[part], steps_of(config), config)]
     return found
 
 
 def _scored(
-    masks_BAHW: Tensor, task: Task, score_B: Tensor, steps: int, config: PeerConfig
+    masks_BAHW: Tensor,
+    map_BHW: Tensor | None,
+    task: Task,
+    claim_B: Tensor,
+    steps: int,
+    config: PeerConfig,
 ) -> list[Explanation]:
     """The masks in 8 bits with their scores, as one explanation of each image."""
     stored_BAHW = (masks_BAHW * 255).round().clamp(0, 255).to("cpu", torch.uint8)
     # A pyramid shows a weaker blur under a soft mask: scores of all methods blend alike.
     scene = replace(task.scene, pyramid=False)
-    kept_BA, removed_BA = mask_scores(
-        stored_BAHW.to(task.image_BCHW.device), scene, task.classify, task.microbatch
+    scores = final_scores(
+        stored_BAHW.to(task.image_BCHW.device),
+        config.areas,
+        claim_B,
+        scene,
+        task.classify,
+        task.microbatch,
+        None if map_BHW is None else lambda area_M, some: map_BHW[some],
     )
-    objective_B = final_objective(kept_BA, removed_BA, "dual")
+    objective_B = final_objective(*claims_kept(scores.hard), "dual")
+    ranking_BHW = None if map_BHW is None else as_ranking(map_BHW)
     return [
         Explanation(
             restart=0,
@@ -144,12 +177,11 @@ def _scored(
             best=True,
             objective=objective_B[b].item(),
             steps=steps,
-            minimal_area=minimal_area(config.areas, kept_BA[b], score_B[b].item()),
             parameters=None,
             areas=config.areas,
             masks=stored_BAHW[b],
-            kept=tuple(kept_BA[b].tolist()),
-            removed=tuple(removed_BA[b].tolist()),
+            ranking=None if ranking_BHW is None else ranking_BHW[b],
+            **scores.of(b),
         )
         for b, seed in enumerate(task.seeds)
     ]

@@ -1,19 +1,21 @@
 """EP, extremal perturbations: Fong, Patrick and Vedaldi, "Understanding Deep Networks via Extremal
-Perturbations and Smooth Masks", ICCV 2019, preservation game.
+Perturbations and Smooth Masks", ICCV 2019, in the preservation game or in the dual one.
 
 For every image and area: a coarse grid of cells in [0, 1], spread by a smooth max-convolution into
-a mask, is moved by gradient ascent on the target's logit minus lambda * R_a(mask), where R_a draws
-the sorted mask to a fraction a of ones and lambda grows. Written from the paper. The published
+a mask, is moved by gradient ascent on the reward minus lambda * R_a(mask), where R_a draws the
+sorted mask to a fraction a of ones and lambda grows. The reward is the target's logit behind the
+mask, in the dual game minus its logit with the mask removed. Written from the paper. The published
 implementation lets masks extend beyond the image and counts areas on that larger canvas; here
 areas are fractions of the image.
 
-Shapes: B images, A areas, h x w cells, D x D window of the kernel, P = H * W pixels.
+Shapes: B images, A areas, S sides of the game, h x w cells, D x D window of the kernel, P = H * W
+pixels.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,8 +25,9 @@ from inr_core.game import Classify, PerturbationConfig, Scene
 from inr_core.masks import Canvas, vecsort_penalty
 from inr_core.peers.common import PeerConfig, Task
 
-LARGEST_BLUR = 0.09  # of the shorter side: 20 of 224 pixels
+LARGEST_BLUR = 20 / 224  # of the shorter side
 BLURRED_LEVELS = 7  # with the image itself, eight
+REACH = 28 / 10.5  # where the kernel is cut, in radii of its flat top: 28 of 224 pixels
 
 
 def blur_pyramid() -> PerturbationConfig:
@@ -37,6 +40,7 @@ def blur_pyramid() -> PerturbationConfig:
 class EpConfig(PeerConfig):
     """The published settings; pixel sizes are those for an input of 224.
 
+    game           `preservation` as published, or `dual`, as ours plays it
     steps          updates by gradient ascent
     learning_rate  of SGD, with `momentum`, which is also its dampening
     area_weight    lambda of the first step, multiplied by `area_growth` at each step
@@ -47,6 +51,7 @@ class EpConfig(PeerConfig):
     """
 
     perturbation: PerturbationConfig = field(default_factory=blur_pyramid)
+    game: Literal["preservation", "dual"] = "preservation"
     steps: int = 800
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -58,6 +63,8 @@ class EpConfig(PeerConfig):
 
     def __post_init__(self) -> None:
         PeerConfig.__post_init__(self)
+        if self.game not in ("preservation", "dual"):
+            raise ValueError(f"game must be preservation or dual for ep, got {self.game!r}")
         if self.steps < 1 or self.cells < 2:
             raise ValueError(
                 f"steps must be at least 1 and cells 2, got {self.steps}, {self.cells}"
@@ -66,6 +73,11 @@ class EpConfig(PeerConfig):
             raise ValueError("learning_rate, radius and coldness must be positive")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+
+    @property
+    def sides(self) -> int:
+        """Images that the classifier sees for each mask and step."""
+        return 2 if self.game == "dual" else 1
 
     def weight(self, step: int) -> float:
         """lambda of a step."""
@@ -78,7 +90,9 @@ def ep_masks(task: Task, config: EpConfig) -> Tensor:
     def part(chosen: slice) -> Tensor:
         return _optimised(task.scene.of(chosen), task.classify, config)
 
-    return torch.cat(task.microbatch.run(part, len(task.image_BCHW), len(config.areas)))
+    return torch.cat(
+        task.microbatch.run(part, len(task.image_BCHW), len(config.areas) * config.sides)
+    )
 
 
 def _optimised(scene: Scene, classify: Classify, config: EpConfig) -> Tensor:
@@ -92,17 +106,19 @@ def _optimised(scene: Scene, classify: Classify, config: EpConfig) -> Tensor:
     shuffle_P = shuffle_P.to(kernel_DD.device)
     area_BA = scene.image_NCHW.new_tensor(config.areas).expand(b, -1)
     level_BA = torch.full_like(area_BA, scene.baseline_NLCHW.shape[1] - 1, dtype=torch.long)
-    target = scene.target_N.repeat_interleave(len(config.areas))[:, None]
+    target = scene.target_N.repeat_interleave(len(config.areas))[:, None].repeat(config.sides, 1)
     cells_BAhw = area_BA.new_ones(*area_BA.shape, *canvas.cells, requires_grad=True)
     sgd = torch.optim.SGD(
         [cells_BAhw], config.learning_rate, momentum=config.momentum, dampening=config.momentum
     )
     for step in range(config.steps):
         mask_BAHW = canvas.upsample(smooth_max(cells_BAhw, kernel_DD, config.coldness))
-        shown = scene.shown(mask_BAHW, level_BA)
+        sides = (mask_BAHW, 1 - mask_BAHW)[: config.sides]
+        shown = torch.cat([scene.shown(side, level_BA) for side in sides])
         logit = classify(shown.flip(3) if step % 2 == 0 else shown).gather(1, target)
+        kept, *removed = logit.view(config.sides, -1).sum(1)
         penalty_BA = vecsort_penalty(mask_BAHW.flatten(2)[..., shuffle_P], area_BA)
-        loss = config.weight(step) * penalty_BA.sum() - logit.sum()
+        loss = config.weight(step) * penalty_BA.sum() + sum(removed) - kept
         (cells_BAhw.grad,) = torch.autograd.grad(loss, cells_BAhw)
         sgd.step()
         with torch.no_grad():
@@ -112,14 +128,16 @@ def _optimised(scene: Scene, classify: Classify, config: EpConfig) -> Tensor:
 
 
 def flat_kernel(radius: float, like: Tensor) -> Tensor:
-    """exp(-max(0, d / radius - 1)^2 / 4) on a square window of cells, (D, D); radius in cells.
+    """exp(-max(0, d / radius - 1)^2 / 2) on a square window of cells, (D, D); radius in cells.
 
-    Flat on a disc, so that cells that are 1 make the mask 1 around them; cut at 5 radii.
+    Flat on a disc, so that cells that are 1 make the mask 1 around them; the window ends at the
+    cell that `REACH` falls into. One cell that is 1 then makes 3.3 % of an image of 224 x 224, as
+    one of the published implementation does.
     """
-    reach = math.ceil(5 * radius)
+    reach = max(1, round(REACH * radius))
     offset = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
     distance = (offset[:, None].square() + offset.square()).sqrt()
-    return torch.exp(-(distance / radius - 1).clamp_min(0).square() / 4)
+    return torch.exp(-(distance / radius - 1).clamp_min(0).square() / 2)
 
 
 def smooth_max(cells_BAhw: Tensor, kernel_DD: Tensor, coldness: float) -> Tensor:

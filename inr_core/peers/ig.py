@@ -1,8 +1,8 @@
 """Integrated gradients: Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", ICML
 2017, computed by Captum, from the strongest baseline to the image.
 
-The map is the signed sum of the attributions over the channels, smoothed by a small Gaussian:
-single pixels alternate in sign, and an unsmoothed ranking would be salt and pepper.
+The map is the signed sum of the attributions over the channels, smoothed as our own path gradients
+are (`inr_core.optimisation.PathConfig`): single pixels alternate in sign.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class IgConfig(PeerConfig):
     """Path and smoothing.
 
     steps      places on the path at which the gradient is taken (Gauss-Legendre)
-    smoothing  standard deviation of the Gaussian, a fraction of the shorter side (3 of 224 pixels)
+    smoothing  standard deviation of the Gaussian, a fraction of the shorter side (20 of 224 pixels)
     """
 
     steps: int = 50
-    smoothing: float = 3 / 224
+    smoothing: float = 20 / 224
 
     def __post_init__(self) -> None:
         PeerConfig.__post_init__(self)

@@ -1,7 +1,8 @@
 """Our objective on plain grids of pixels: what is left of the method without the networks.
 
 Every area of an image has a field of its own on the coarse grid, in place of one conditioned
-network for all areas. Exact area, game, outline penalty, temperature and rates are ours.
+network for all areas. The start (smoothed path gradients), exact area, game, outline penalty,
+temperature and rates are ours.
 
 Shapes: B images, A areas, P coarse cells, S steps, H, W.
 """
@@ -12,10 +13,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from inr_core.game import ObjectiveConfig, outline_per_area
-from inr_core.masks import Canvas, exact_mask
-from inr_core.optimisation import OptimiseConfig, draw_levels
+from inr_core.game import ObjectiveConfig, Scene, outline_per_area
+from inr_core.masks import Canvas, exact_mask, standardise
+from inr_core.optimisation import OptimiseConfig, PathConfig, draw_levels, start_map
 from inr_core.peers.common import PeerConfig, Task
 
 
@@ -29,6 +31,7 @@ class PixelsConfig(PeerConfig):
 
     stride: int = 4
     temperature: float = 0.05
+    start: PathConfig = field(default_factory=PathConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
 
@@ -65,7 +68,8 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
         task.seeds[chosen], levels, config.optimise.steps, len(config.areas)
     ).to(area_BA.device)
     objective = config.objective.for_rounds(1)
-    field_BAP = area_BA.new_zeros(*area_BA.shape, len(canvas.weight_P), requires_grad=True)
+    start_B1P = _start(scene, canvas, task, config)
+    field_BAP = start_B1P.repeat(1, len(config.areas), 1).requires_grad_()
     adam = torch.optim.Adam([field_BAP], lr=config.optimise.learning_rate)
     for step in range(config.optimise.steps):
         adam.param_groups[0]["lr"] = config.optimise.rate(step)
@@ -78,6 +82,14 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
         (field_BAP.grad,) = torch.autograd.grad(loss, field_BAP)
         adam.step()
     return _final(field_BAP.detach(), area_BA, canvas, config).to(scene.image_NCHW)
+
+
+def _start(scene: Scene, canvas: Canvas, task: Task, config: PixelsConfig) -> Tensor:
+    """The field at which every area starts, (B, 1, P), standardised like that of a network."""
+    whole_BHW = torch.ones_like(scene.image_NCHW[:, 0])
+    map_BHW = start_map(scene, whole_BHW, task.classify, config.start, task.microbatch)
+    map_B1P = functional.interpolate(map_BHW[:, None], canvas.cells, mode="area").flatten(2)
+    return standardise(map_B1P, canvas.weight_P.expand_as(map_B1P))
 
 
 def _final(field_BAP: Tensor, area_BA: Tensor, canvas: Canvas, config: PixelsConfig) -> Tensor:

@@ -56,7 +56,7 @@ def _importance(task: Task, b: int, config: RiseConfig) -> Tensor:
     def part(chosen: slice) -> Tensor:
         mask_NHW = enlarge(grid_NSS[chosen].to(image_CHW), shift_N2[chosen], size)
         logits = task.classify(image_CHW * mask_NHW[:, None])
-        score_N = target_score(logits, target.expand(len(mask_NHW))).to(mask_NHW)
+        score_N = target_score(logits, target.expand(len(mask_NHW)), task.scene.head).to(mask_NHW)
         return (score_N[:, None, None] * mask_NHW).sum(0, dtype=torch.float64)
 
     parts = task.microbatch.run(part, config.samples, 1)

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.analysis.kind import Kind
 from pipeline.analysis.worker import AnalysisSpec, AnalysisWorker
 from pipeline.manifest import ImageRef
-from pipeline.run import Plan, places
+from pipeline.run import Gpus, Plan, grows, places
 from pipeline.store import Commit, Committed, RunFolder, Store
 from pipeline.tables import RunReader, RunTables, Shard, most_frequent
 
@@ -23,7 +23,7 @@ FEW = 32  # images: Ray, and a classifier for every worker, would take longer th
 class AnalysisTerms:
     """On which terms an analysis is done; names and meanings are those of a `Job`."""
 
-    gpus: int | None = None
+    gpus: Gpus = None
     workers: int | None = None
     address: str | None = None
     timeout: float | None = None
@@ -56,6 +56,7 @@ class Analysis:
         if not self.job.overwrite:
             self.folder.check(self.fingerprint)
         self.device, self.workers = places(self.job.gpus, self.job.workers, self.job.address)
+        self.gpu, self.grow = 1.0, grows(self.job.gpus, self.job.address)
         free = (self.job.gpus, self.job.workers, self.job.address) == (None, None, None)
         if free and self.plan(self.committed()).pending <= FEW:
             self.workers = 0
@@ -108,6 +109,10 @@ class Analysis:
             workers=max(1, self.workers),
         )
         return partial(AnalysisWorker, spec)
+
+    def files(self) -> tuple[str, ...]:
+        """None: each kind of analyst reads what it needs."""
+        return ()
 
     def first_files(self) -> dict[str, bytes]:
         """What lies beside the tables from the start, by name."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -14,7 +16,7 @@ from inr_core import is_out_of_memory
 from pipeline.analysis.kind import Given, Kind
 from pipeline.classifiers import helpers
 from pipeline.errors import BrokenWorker, ImageError, RequestError, describe
-from pipeline.images import LoadedImage, load_image, prefetch
+from pipeline.images import READERS, LoadedImage, Together, decoded, load_image, prefetch
 from pipeline.manifest import ImageRef
 from pipeline.results import Originals
 from pipeline.run import Turn, chunks, prepare_device
@@ -66,7 +68,7 @@ class AnalysisWorker:
         self.readers = [read(uri) for uri in (spec.uri, *spec.kind.others)]
         self.originals = Originals(spec.root)
         self.batch = spec.kind.batch[spec.device]
-        self.threads = helpers(spec.device, spec.workers)
+        self.decoding = threading.Semaphore(helpers(spec.device, spec.workers))
 
     def __call__(self, shard: Shard, turn: Turn | None = None) -> ShardResult:
         """Analyse every image of the shard; what cannot be analysed becomes a failure row.
@@ -80,13 +82,18 @@ class AnalysisWorker:
         rows: dict[str, list[Row]] = {table: [] for table in shard.layout.tables}
         failures = rows[shard.layout.failures]
         found = self._read(shard, failures)
-        decoded = prefetch(found, self._load, ahead=2 * self.batch, threads=self.threads)
-        with closing(decoded), turn or nullcontext():
+        read = Together([] if self.spec.root else [given.one.row["image"] for _, given in found])
+        load = partial(self._load, read)
+        loaded = prefetch(found, load, ahead=2 * self.batch, threads=READERS)
+        with closing(loaded), turn or nullcontext():
             started = time.monotonic()
-            for batch in chunks(_usable(decoded, failures), self.batch):
+            for batch in chunks(_usable(loaded, failures), self.batch):
                 self._analyse(batch, rows, failures)
             seconds = time.monotonic() - started
-        failed = {row["id"] for row in failures}
+        failed = {row["id"]: row for row in failures}
+        failures[:] = failed.values()  # an image is done with all of its classes, or not at all
+        for table in self.kind.tables:
+            rows[table] = [row for row in rows[table] if row["id"] not in failed]
         done = [ref.id for ref in shard.refs if ref.id not in failed]
         schemas = {**self.kind.tables, shard.layout.failures: FAILURES}
         return encoded(shard, rows, schemas, done, seconds, self.name)
@@ -121,14 +128,17 @@ class AnalysisWorker:
     ) -> Given:
         return Given(one, None, tuple(other.get(key) for other in others))
 
-    def _load(self, item: Item) -> Given:
+    def _load(self, read: Callable[[str], bytes], item: Item) -> Given:
         """With all that is read of the image; ImageError where another one was explained."""
         given = item[1]
         one = given.one
         if self.kind.pixels:
             one.row = self._where_it_is(one.row)
-            given = replace(given, loaded=self._pixels(one.row))
-        return replace(given, prepared=self.analyst.prepare(given))
+            data = read(one.row["image"])
+            with self.decoding:
+                given = replace(given, loaded=self._pixels(one.row, data))
+        with self.decoding:
+            return replace(given, prepared=self.analyst.prepare(given))
 
     def _where_it_is(self, row: Row) -> Row:
         """With the paths of its files if they have moved."""
@@ -139,9 +149,9 @@ class AnalysisWorker:
             raise ImageError("read", str(error)) from None
         return {**row, **found}
 
-    def _pixels(self, row: Row) -> LoadedImage:
+    def _pixels(self, row: Row, data: bytes) -> LoadedImage:
         assert self.analyst.preprocess is not None
-        loaded = load_image(row["image"], self.analyst.preprocess)
+        loaded = decoded(data, self.analyst.preprocess)
         if row["digest"] and loaded.digest != row["digest"]:
             raise ImageError(
                 "read",

@@ -7,6 +7,7 @@ from pipeline.doors import lazy
 GENERATED = "generated:"  # the manifest of a job that names none
 
 if TYPE_CHECKING:
+    from pipeline.benchmark.clock import clocked
     from pipeline.benchmark.figures import Benchmark
     from pipeline.benchmark.images import generate_images
     from pipeline.benchmark.loop import Batch, Loop, prepared

@@ -14,16 +14,18 @@ from pipeline.benchmark.passes import Calls, PassCounter
 from pipeline.errors import ImageError, RequestError
 from pipeline.images import load_image
 from pipeline.manifest import ImageRef
-from pipeline.run import ShardWorker, chunks
+from pipeline.run import ShardWorker, chunks, columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Prepared images (B, C, H, W) with their classes, the classes' scores, and ids."""
+    """Prepared images (B, C, H, W), once for each class that is explained, and ids.
+
+    columns  see `pipeline.run.columns`
+    """
 
     image_BCHW: Tensor
-    target_B: Tensor
-    score_B: Tensor
+    columns: dict[str, Tensor]
     ids: tuple[str, ...]
 
 
@@ -45,15 +47,15 @@ class Loop:
         """Explain a batch."""
         return METHODS[self.method].explain(
             batch.image_BCHW,
-            batch.target_B,
-            batch.score_B,
-            list(batch.ids),
-            self.counter,
-            self.config,
+            **batch.columns,
+            ids=list(batch.ids),
+            classify=self.counter,
+            config=self.config,
             seed=self.worker.spec.seed,
             microbatch=microbatch or self.worker.microbatch,
             module=self.counter,
             custom_baseline=self.worker.baseline,
+            head=self.worker.classifier.head,
         )
 
     def calls(self, batch: Batch) -> Calls:
@@ -78,13 +80,12 @@ def _batch(worker: ShardWorker, refs: Sequence[ImageRef]) -> Batch:
         names = ", ".join(ref.image for ref in refs)
         raise RequestError(f"{names}: {error}; benchmark images that can be read") from error
     image_BCHW = torch.stack(pixels).to(classifier.device)
-    scores_BK = classifier.classify(image_BCHW).softmax(1)
-    given = [-1 if ref.target is None else ref.target for ref in refs]
-    given_B = torch.tensor(given, device=classifier.device)
-    target_B = torch.where(given_B < 0, scores_BK.argmax(1), given_B)
+    scores_BK = classifier.scores(classifier.classify(image_BCHW)).cpu()
+    asked = worker.asking.of(scores_BK, refs).all_asked
+    if not asked:
+        raise RequestError("no class of these images is to be explained; benchmark others")
     return Batch(
-        image_BCHW=image_BCHW,
-        target_B=target_B,
-        score_B=scores_BK.gather(1, target_B[:, None])[:, 0],
-        ids=tuple(ref.id for ref in refs),
+        image_BCHW=image_BCHW[[one.image for one in asked]],
+        columns=columns(asked, classifier.device),
+        ids=tuple(refs[one.image].id for one in asked),
     )

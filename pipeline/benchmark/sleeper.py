@@ -51,6 +51,8 @@ _MASK: Row = {
     "best": True,
     "score_kept": 0.9,
     "score_removed": 0.1,
+    "score_kept_hard": 0.9,
+    "score_removed_hard": 0.1,
 }
 
 

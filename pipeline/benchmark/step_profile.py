@@ -139,7 +139,13 @@ def _slots(loop: Loop, batch: Batch, objective: ObjectiveConfig) -> Slots:
     samples = config.optimise.areas_per_step * (objective.keeps + objective.removes)
     count = microbatch.at_once(images * config.restarts, samples)
     ((scene, _),) = scenes(
-        batch.image_BCHW, batch.target_B, config.perturbation, loop.worker.baseline, len(batch.ids)
+        batch.image_BCHW,
+        batch.columns["target_B"],
+        config.perturbation,
+        loop.worker.baseline,
+        len(batch.ids),
+        head=loop.worker.classifier.head,
+        contrast_B=batch.columns.get("contrast_B"),
     )
     device = batch.image_BCHW.device
     theta_NK = torch.stack([init_parameters(n, config.mask.network) for n in range(count)])

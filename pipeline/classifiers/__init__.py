@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from pipeline.classifiers.features import Features
     from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
     from pipeline.classifiers.kinds import KINDS, Kind
+    from pipeline.classifiers.labels import read_labels
     from pipeline.classifiers.speed import seconds_of_a_pass
+    from pipeline.classifiers.targets import TargetRule
     from pipeline.classifiers.threads import cpus_of_a_gpu, helpers, one_thread
     from pipeline.classifiers.weights import check_weights
 else:

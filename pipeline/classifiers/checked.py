@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from inr_core import log_kept
 from pipeline.classifiers.classifier import Classifier
 from pipeline.images import load_image
 
@@ -27,12 +28,12 @@ def check_classifier(classifier: Classifier, uri: str, top: int = 5) -> Checked:
     """Classify an image at a path or URL; raises ImageError if it cannot be read."""
     pixels = load_image(uri, classifier.preprocess).pixels[None].to(classifier.device)
     image = pixels.requires_grad_()
-    log_scores = classifier.classify(image).log_softmax(1)[0]
-    best = log_scores.detach().topk(min(top, len(classifier.classes)))
+    logits = classifier.classify(image)
+    best = classifier.scores(logits.detach())[0].topk(min(top, len(classifier.classes)))
     names = [classifier.classes[k] for k in best.indices.tolist()]
     return Checked(
-        top=tuple(zip(names, best.values.exp().tolist(), strict=True)),
-        gradient=_reach(log_scores[best.indices[0]], image),
+        top=tuple(zip(names, best.values.tolist(), strict=True)),
+        gradient=_reach(log_kept(logits, best.indices[:1], classifier.head)[0], image),
     )
 
 

@@ -5,7 +5,7 @@ timm:NAME              likewise a model of timm (extra `timm`)
 hf:REPO                a model of transformers (extra `hf`): REPO on the hub, or a folder ./FOLDER
 torchscript:FILE       a scripted or traced module
 export:FILE.pt2        a program saved by torch.export
-python:MODULE:FACTORY  FACTORY() returns an nn.Module
+python:MODULE:FACTORY  FACTORY() of MODULE.py, here or installed, returns an nn.Module
 builtin:shapes         the small classifier in this package
 """
 
@@ -14,8 +14,10 @@ from __future__ import annotations
 import copy
 import difflib
 import importlib
+import os
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import URLError
@@ -24,22 +26,28 @@ import fsspec
 import torch
 from torch import Tensor, nn
 
+from inr_core import Head, class_scores
 from pipeline import shapes
+from pipeline.classifiers.exported import runnable
 from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
 from pipeline.classifiers.hubs import load_hf, load_timm
+from pipeline.classifiers.labels import check_labels
 from pipeline.classifiers.loaded import Loaded, filled
 from pipeline.classifiers.weights import load_state, read_state_dict, weights_digest
 from pipeline.errors import RequestError, clean, describe
 from pipeline.images import Preprocess
+
+OURS = ("inr_core", "pipeline", "jobs")  # packages, imported by now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classifier:
     """A frozen classifier.
 
-    module      images (M, 3, crop, crop), normalised -> logits (M, K) float32; differentiable
+    module      images (M, C, H, W), normalised -> logits (M, K) float32; differentiable
     classes     names of the K classes
     digest      hex hash of the weights: part of a run's fingerprint
+    head        what makes scores of logits: `softmax`, or `sigmoid` for several labels an image
     """
 
     spec: str
@@ -48,11 +56,16 @@ class Classifier:
     classes: tuple[str, ...]
     digest: str
     device: torch.device
+    head: Head = "softmax"
 
     def classify(self, image_MCHW: Tensor) -> Tensor:
         """Logits of images; what methods call that do not look inside the module."""
         logits: Tensor = self.module(image_MCHW)
         return logits
+
+    def scores(self, logits_MK: Tensor) -> Tensor:
+        """Probabilities, (M, K) in [0, 1]."""
+        return class_scores(logits_MK, self.head)
 
 
 def load_classifier(
@@ -62,11 +75,14 @@ def load_classifier(
     preprocess: str | None = None,
     device: str = "cpu",
     precision: Precision | None = None,
+    head: Head = "softmax",
+    labels: Sequence[str] | None = None,
 ) -> Classifier:
     """Load, freeze and try a classifier; RequestError says what is wrong with the request.
 
     spec       KIND:NAME, or a module, of which a copy is frozen
     precision  None: fp32 on a CPU, bf16 on a GPU
+    labels     names of the classes in place of those that the model brings
     """
     if isinstance(spec, nn.Module):
         loaded = _module(copy.deepcopy(spec), weights)
@@ -77,14 +93,29 @@ def load_classifier(
     digest = weights_digest(loaded.module)
     place = torch.device(device)
     precision = precision or PRECISION[place.type]
-    frozen = Frozen(loaded.module, fields.crop, place, precision)
-    classes = loaded.classes
-    count = _count_classes(spec, frozen, fields, place)
-    if classes is None or len(classes) != count:
-        classes = tuple(str(k) for k in range(count))
+    frozen = Frozen(loaded.module, fields.shape, place, precision)
+    count = _count_classes(spec, frozen, fields, place, head)
     return Classifier(
-        spec=spec, module=frozen, preprocess=fields, classes=classes, digest=digest, device=place
+        spec=spec,
+        module=frozen,
+        preprocess=fields,
+        classes=_names(loaded.classes, labels, count, spec),
+        digest=digest,
+        device=place,
+        head=head,
     )
+
+
+def _names(
+    own: tuple[str, ...] | None, labels: Sequence[str] | None, count: int, spec: str
+) -> tuple[str, ...]:
+    """Names of the classes: the given ones, else the model's own, else their indices."""
+    if labels is not None:
+        check_labels(labels, count, spec)
+        return tuple(labels)
+    if own is None or len(own) != count:
+        return tuple(str(k) for k in range(count))
+    return own
 
 
 def _by_name(spec: str, weights: str | None) -> Loaded:
@@ -99,22 +130,27 @@ def _by_name(spec: str, weights: str | None) -> Loaded:
 
 
 def _count_classes(
-    spec: str, classify: Callable[[Tensor], Tensor], fields: Preprocess, device: torch.device
+    spec: str,
+    classify: Callable[[Tensor], Tensor],
+    fields: Preprocess,
+    device: torch.device,
+    head: Head,
 ) -> int:
     """One forward pass: a model that cannot see its input fails here, before any worker starts."""
-    shape = (1, 3, fields.crop, fields.crop)
+    shape = (1, *fields.shape)
     try:
         with torch.no_grad():
             logits = classify(torch.zeros(shape, device=device))
     except Exception as error:  # whatever the user's model raises
         raise RequestError(
             f"--model {spec}: failed on an input of {shape}: {describe(error)}; "
-            "set the input size with --preprocess resize=..,crop=.."
+            "give its input with --preprocess crop=HEIGHT:WIDTH,resize=..,channels=rgb|bgr|grey"
         ) from error
-    if logits.ndim != 2 or logits.shape[0] != 1 or logits.shape[1] < 2:
+    least = 2 if head == "softmax" else 1
+    if logits.ndim != 2 or logits.shape[0] != 1 or logits.shape[1] < least:
         raise RequestError(
             f"--model {spec}: returned {tuple(logits.shape)} for an input of {shape}; "
-            "expected logits (1, classes) with at least 2 classes"
+            f"expected logits (1, classes) with at least {least} classes"
         )
     return int(logits.shape[1])
 
@@ -132,7 +168,7 @@ def _torchvision(name: str, weights: str | None) -> Loaded:
     if weights is None:
         return Loaded(_downloaded(name), _preprocess_of(variants[-1]), _classes_of(variants[-1]))
     module = filled(
-        lambda classes: torchvision.models.get_model(name, num_classes=classes),
+        lambda classes, _: torchvision.models.get_model(name, num_classes=classes),
         weights,
         f"torchvision:{name}",
     )
@@ -183,11 +219,14 @@ def _export(name: str, weights: str | None) -> Loaded:
     with _open_model(name) as stream:
         try:
             program: Any = torch.export.load(stream)
-            return Loaded(program.module(), Preprocess())
         except Exception as error:  # torch.export has no common error of its own
             raise RequestError(
                 f"--model export:{name}: not a program saved by torch.export.save"
             ) from error
+    try:
+        return Loaded(*runnable(program))
+    except RequestError as error:
+        raise RequestError(f"--model export:{name}: {error}") from error
 
 
 def _open_model(file: str) -> Any:
@@ -204,6 +243,12 @@ def _refuse_weights(kind: str, weights: str | None) -> None:
 
 def _python(name: str, weights: str | None) -> Loaded:
     module_name, _, factory = name.partition(":")
+    if module_name in OURS:
+        raise RequestError(
+            f"--model python:{name}: {module_name} is a name of xaipipe's own; rename your file"
+        )
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # at the end: files there hide nothing that is installed
     try:
         module = getattr(importlib.import_module(module_name), factory)()
     except KeyboardInterrupt:
@@ -211,7 +256,8 @@ def _python(name: str, weights: str | None) -> Loaded:
     except BaseException as error:  # whatever the user's code raises, be it SystemExit
         raise RequestError(
             f"--model python:{name}: {describe(error)}; expected python:MODULE:FACTORY, where "
-            "FACTORY() returns an nn.Module and MODULE can be imported by every worker"
+            "FACTORY() returns an nn.Module and MODULE.py is here, or can be imported by every "
+            "worker"
         ) from error
     if not isinstance(module, nn.Module):
         raise RequestError(f"--model python:{name}: returned {type(module)}, expected an nn.Module")

@@ -37,8 +37,7 @@ class Features:
     def __init__(self, classifier: Classifier, layer: str | None = None) -> None:
         self.classifier, self.layer = classifier, layer
         self.module: nn.Module = classifier.module.module
-        side = classifier.preprocess.crop
-        self(torch.zeros(1, 3, side, side, device=classifier.device))
+        self(torch.zeros(1, *classifier.preprocess.shape, device=classifier.device))
 
     @torch.no_grad()
     def __call__(self, image_MCHW: Tensor) -> tuple[Tensor, Tensor]:

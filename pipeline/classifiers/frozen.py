@@ -11,39 +11,45 @@ from torch import Tensor, nn
 
 from inr_core import is_out_of_memory
 from pipeline.classifiers.compiled import Compiled, Sizes, reason_of
+from pipeline.classifiers.exported import is_program
 from pipeline.errors import describe
 
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PRECISION: dict[str, Precision] = {"cpu": "fp32", "cuda": "bf16"}  # by device, where none is given
 PROBES = 2  # random images on which folded and unfolded logits are compared
+Shape = tuple[int, int, int]
 SAME = 1e-9  # of the largest logit, in float64
 
 
 class Frozen(nn.Module):
-    """Images (M, 3, H, W) float32, normalised -> logits (M, K) float32; no weight has a gradient.
+    """Images (M, C, H, W) float32, normalised -> logits (M, K) float32; no weight has a gradient.
 
     Batch norms are folded into the convolutions before them, where the logits stay the same.
     bf16 converts the weights; a module that cannot be converted runs under autocast.
 
-    side  of the images, in pixels
+    shape  of an image, (C, H, W)
     """
 
     def __init__(
-        self, module: nn.Module, side: int, device: torch.device, precision: Precision
+        self,
+        module: nn.Module,
+        shape: Shape,
+        device: torch.device,
+        precision: Precision,
     ) -> None:
         super().__init__()
         for parameter in module.parameters():
             parameter.requires_grad_(False)
         self.unfolded: str | None = None
-        if not isinstance(module, torch.fx.GraphModule):  # exported programs have no training mode
-            module, self.unfolded = _folded(module.eval(), side)
+        if not is_program(module):
+            module, self.unfolded = _folded(module.eval(), shape)
             module = module.to(memory_format=torch.channels_last)
         module = module.to(device)
         self.device, self.dtype = device, DTYPES[precision]
-        self.converted = precision == "fp32" or _converts(module, side)
+        self.converted = precision == "fp32" or _converts(module, shape)
         self.module = module.to(self.dtype) if self.converted else module
-        self.side = side
+        self.shape = shape
         self.compiled: Compiled | None = None
 
     @property
@@ -84,7 +90,7 @@ class Frozen(nn.Module):
         try:
             if self.compiled is None:
                 dtype = self.shown or torch.float32
-                like_1CHW = torch.zeros(1, 3, self.side, self.side, device=self.device, dtype=dtype)
+                like_1CHW = torch.zeros(1, *self.shape, device=self.device, dtype=dtype)
                 self.compiled = Compiled(self._plain, sizes, like_1CHW, self.dtype)
             self.compiled.sizes = sizes
             self.compiled.prepare(max(sizes()))
@@ -106,7 +112,7 @@ class Frozen(nn.Module):
         return logits.float()
 
 
-def _folded(module: nn.Module, side: int) -> tuple[nn.Module, str | None]:
+def _folded(module: nn.Module, shape: Shape) -> tuple[nn.Module, str | None]:
     """The module without its batch norms, None; or as it was and, if it has any, why they stay.
 
     Whether folding changes the logits is seen in float64, where rounding cannot hide it.
@@ -119,7 +125,7 @@ def _folded(module: nn.Module, side: int) -> tuple[nn.Module, str | None]:
 
     try:
         exact = copy.deepcopy(module).double()
-        error = _difference(exact, fuse(exact), side)
+        error = _difference(exact, fuse(exact), shape)
         if not error <= SAME:
             raise ArithmeticError(f"the logits would differ by {error:.2g} of the largest")
         return fuse(module).eval(), None
@@ -128,9 +134,9 @@ def _folded(module: nn.Module, side: int) -> tuple[nn.Module, str | None]:
 
 
 @torch.no_grad()
-def _difference(module: nn.Module, other: nn.Module, side: int) -> float:
+def _difference(module: nn.Module, other: nn.Module, shape: Shape) -> float:
     """How far the logits of random images lie apart, in shares of the largest."""
-    noise = torch.randn(PROBES, 3, side, side, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(PROBES, *shape, generator=torch.Generator().manual_seed(0))
     noise = noise.to(next(module.parameters()))
     one, two = module(noise), other(noise)
     largest = one.abs().max().clamp_min(torch.finfo(one.dtype).tiny)
@@ -138,12 +144,12 @@ def _difference(module: nn.Module, other: nn.Module, side: int) -> float:
 
 
 @torch.no_grad()
-def _converts(module: nn.Module, side: int) -> bool:
+def _converts(module: nn.Module, shape: Shape) -> bool:
     """Whether the module, its weights in bfloat16, takes a bfloat16 image."""
     try:
         changed = copy.deepcopy(module).bfloat16()
         device = next(module.parameters()).device
-        changed(torch.zeros(1, 3, side, side, device=device, dtype=torch.bfloat16))
+        changed(torch.zeros(1, *shape, device=device, dtype=torch.bfloat16))
     except Exception:  # whatever the user's model raises
         return False
     return True

@@ -1,8 +1,4 @@
-"""Classifiers of timm and of transformers (Hugging Face), each imported when one is asked for.
-
-Where a library squashes or pads an image that is not square, xaipipe shows the classifier the
-image's central square instead; of a square image both see the same.
-"""
+"""Classifiers of timm and of transformers (Hugging Face), each imported when one is asked for."""
 
 from __future__ import annotations
 
@@ -10,22 +6,25 @@ import copy
 import difflib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.classifiers.loaded import Loaded, filled
+from pipeline.classifiers.loaded import Loaded, State, filled
 from pipeline.classifiers.processor import fields_of, preprocess_of
 from pipeline.errors import RequestError, describe
 from pipeline.images import Preprocess
 from pipeline.paths import plain_path
 
+FITS = {"center": "crop", "squash": "squash", "border": "pad"}  # timm's words: ours
+
 
 class Logits(nn.Module):
-    """A classifier of transformers: images (M, 3, H, W) -> logits (M, K)."""
+    """A classifier of transformers: images (M, C, H, W) -> logits (M, K)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -51,30 +50,56 @@ def load_timm(name: str, weights: str | None) -> Loaded:
             module = timm.create_model(name, pretrained=True)
     else:
         with _explained(f"--model {spec}: could not be built"):
-            module = filled(lambda k: timm.create_model(name, num_classes=k), weights, spec)
+            module = filled(partial(_timm_model, name), weights, spec)
     if not module.num_classes:
         raise RequestError(f"--model {spec}: gives features; expected a model that has classes")
     return Loaded(module, _timm_preprocess(spec, module), _timm_classes(module))
 
 
-def _timm_preprocess(spec: str, module: nn.Module) -> Preprocess:
+def _timm_model(name: str, classes: int, state: State) -> nn.Module:
+    import timm
+
+    known = timm.get_pretrained_cfg(name)
+    channels = _timm_channels(known.to_dict(), state) if known else None
+    module: nn.Module = timm.create_model(name, num_classes=classes, in_chans=channels or 3)
+    return module
+
+
+def _timm_channels(config: dict[str, Any], state: State) -> int | None:
+    """Of the images that a model with these weights takes; None where that is not told."""
+    first = config.get("first_conv")
+    name = first if isinstance(first, str) else next(iter(first or ()), "")
+    weight = state.get(f"{name}.weight")
+    return None if weight is None or weight.ndim != 4 else weight.shape[1]
+
+
+def _timm_preprocess(spec: str, module: Any) -> Preprocess:
     from timm.data import resolve_model_data_config
 
     config = resolve_model_data_config(module)
-    channels, height, width = config["input_size"]
-    if channels != 3 or height != width:
+    _, height, width = config["input_size"]
+    channels = _timm_channels(module.pretrained_cfg, module.state_dict()) or config["input_size"][0]
+    if channels not in (1, 3):
         raise RequestError(
-            f"--model {spec}: takes {channels} channels of {height} x {width} pixels; "
-            "expected 3 channels of a square"
+            f"--model {spec}: takes {channels} channels; expected 3, or 1 for grey images"
         )
+    mean, std = (_of_channels(config[name], channels) for name in ("mean", "std"))
+    part = config["crop_pct"]
     return fields_of(
         spec,
-        resize=math.floor(height / config["crop_pct"]),
-        crop=height,
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
+        resize=(math.floor(height / part), math.floor(width / part)),
+        crop=(height, width),
+        mean=mean,
+        std=std,
         interpolation=config["interpolation"],
+        fit=FITS[config["crop_mode"] or "center"],
+        channels="grey" if channels == 1 else "rgb",
     )
+
+
+def _of_channels(numbers: Sequence[float], channels: int) -> tuple[float, ...]:
+    """The mean where a configuration for colours is that of a model with one channel."""
+    return tuple(numbers) if channels == len(numbers) else (sum(numbers) / len(numbers),) * channels
 
 
 def _timm_classes(module: Any) -> tuple[str, ...] | None:
@@ -107,7 +132,7 @@ def load_hf(repo: str, weights: str | None) -> Loaded:
         processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
         module = _hf_model(spec, place, config, weights)
     with _explained(f"--model {spec}: its image processor fails"):
-        fields = preprocess_of(spec, processor)
+        fields = preprocess_of(spec, processor, getattr(config, "num_channels", 3))
     names = tuple(config.id2label[k] for k in sorted(config.id2label))
     return Loaded(Logits(module), fields, names)
 
@@ -115,7 +140,7 @@ def load_hf(repo: str, weights: str | None) -> Loaded:
 def _hf_model(spec: str, place: str, config: Any, weights: str | None) -> nn.Module:
     from transformers import AutoModelForImageClassification as Model
 
-    def build(classes: int) -> nn.Module:
+    def build(classes: int, _: State) -> nn.Module:
         own = copy.deepcopy(config)
         own.num_labels = classes
         module: nn.Module = Model.from_config(own, dtype=torch.float32)

@@ -22,8 +22,8 @@ def seconds_of_a_pass(classifier: Classifier, images: int = 1) -> float:
 
 
 def _best(classifier: Classifier, images: int) -> float:
-    side = classifier.preprocess.crop
-    image = torch.zeros(images, 3, side, side, device=classifier.device, requires_grad=True)
+    shape = (images, *classifier.preprocess.shape)
+    image = torch.zeros(shape, device=classifier.device, requires_grad=True)
     times = []
     for _ in range(1 + REPEATS):
         started = time.perf_counter()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from pipeline.analysis import Given
 from pipeline.diff.grids import onto
 from pipeline.errors import ImageError
 from pipeline.evaluation import Asked, as_float, truth_of
-from pipeline.images import Preprocess, Truth, load_image, normalise
+from pipeline.images import Truth, load_image, normalise
 from pipeline.results import Model
 from pipeline.tables import ExplainedImage, Row
 
@@ -52,14 +51,14 @@ class Differ:
         if other.row["digest"] != given.one.row["digest"]:
             raise ImageError("read", "the two runs explained different files by this id")
         theirs = self.b.classifier.preprocess
-        if _geometry(theirs) == _geometry(self.preprocess):
+        if theirs.look == self.preprocess.look:
             image_b = normalise(loaded.rgb, theirs)
         else:
             image_b = load_image(given.one.row["image"], theirs).pixels
         masks = [(one.row["crop"], self._mask(one)) for one in (given.one, other)]
         soft_a, soft_b = (
-            torch.stack([onto(mask, seen, one.row["crop"], side) for seen, mask in masks])
-            for one, side in ((given.one, self.preprocess.crop), (other, theirs.crop))
+            torch.stack([onto(mask, seen, one.row["crop"], size) for seen, mask in masks])
+            for one, size in ((given.one, self.preprocess.size), (other, theirs.size))
         )
         truth = truth_of(given.one, self.preprocess)
         return Pair(given.one, other, loaded.pixels, image_b, soft_a, soft_b, truth)
@@ -101,10 +100,6 @@ class Differ:
 
     def _stacked(self, tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(tensors)).to(self.device)
-
-
-def _geometry(preprocess: Preprocess) -> tuple[Any, ...]:
-    return preprocess.resize, preprocess.crop, preprocess.interpolation
 
 
 def _whole(pair: Pair, area: float) -> Row:

@@ -11,15 +11,15 @@ from torch.nn import functional
 Box = Mapping[str, float]  # x0, y0, x1, y1 in original pixels
 
 
-def onto(mask_HW: Tensor, seen: Box, box: Box, side: int) -> Tensor:
-    """A mask of what one classifier saw, on the input of one that saw `box`: (side, side).
+def onto(mask_HW: Tensor, seen: Box, box: Box, size: tuple[int, int]) -> Tensor:
+    """A mask of what one classifier saw, on the input of one that saw `box`: of `size` (H, W).
 
     seen  the box of the mask; outside it, where nothing is known, the mask is 0
     """
-    if dict(seen) == dict(box) and mask_HW.shape[0] == side:
+    if dict(seen) == dict(box) and tuple(mask_HW.shape) == size:
         return mask_HW
-    x, y = (_places(seen, box, side, axis) for axis in "xy")
-    grid = torch.stack([x.expand(side, side), y[:, None].expand(side, side)], -1)
+    x, y = (_places(seen, box, side, axis) for side, axis in zip(size[::-1], "xy", strict=True))
+    grid = torch.stack([x.expand(size), y[:, None].expand(size)], -1)
     found = functional.grid_sample(
         mask_HW[None, None], grid[None], mode="bilinear", padding_mode="border", align_corners=False
     )[0, 0]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from inr_core import MicroBatch, PerturbationConfig, Scene, baselines, gaussian_blur, metrics
+from inr_core import MicroBatch, PerturbationConfig, Scene, baselines, metrics
 from pipeline.results import Model
 
 BLUR = PerturbationConfig()
-FEATHER = 2 / 224  # of a hard mask's edge, a share of the side
 MADE = {"cpu": 32, "cuda": 256}  # images that are made at once to be shown
 SHOWN = {"cpu": 8, "cuda": 256}  # of them at once: on a CPU, few stay in its caches
 
@@ -37,19 +36,15 @@ class Asked:
         self, hard_NAHW: Tensor, image_NCHW: Tensor, target_N: Tensor
     ) -> metrics.MaskScores:
         """Of hard masks (bool) with feathered edges, the rest blurred."""
-        return self.scores(feathered(hard_NAHW), scene_of(image_NCHW, target_N, BLUR))
+        shown = metrics.feathered(hard_NAHW.float())
+        return self.scores(shown, self.scene(image_NCHW, target_N, BLUR))
 
-
-def feathered(hard_NAHW: Tensor) -> Tensor:
-    """Hard masks with soft edges, (N, A, H, W) float32."""
-    return gaussian_blur(hard_NAHW.float(), FEATHER * hard_NAHW.shape[-1])
-
-
-def scene_of(image_NCHW: Tensor, target_N: Tensor, config: PerturbationConfig) -> Scene:
-    """Images with what replaces them outside a mask."""
-    return Scene(
-        image_NCHW=image_NCHW,
-        baseline_NLCHW=baselines(image_NCHW, config),
-        target_N=target_N,
-        pyramid=False,
-    )
+    def scene(self, image_NCHW: Tensor, target_N: Tensor, config: PerturbationConfig) -> Scene:
+        """Images with what replaces them outside a mask."""
+        return Scene(
+            image_NCHW=image_NCHW,
+            baseline_NLCHW=baselines(image_NCHW, config),
+            target_N=target_N,
+            pyramid=False,
+            head=self.classifier.head,
+        )

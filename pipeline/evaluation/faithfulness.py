@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from inr_core import PerturbationConfig, metrics
-from pipeline.evaluation.asking import BLUR, Asked, feathered, scene_of
+from pipeline.evaluation.asking import BLUR, Asked
 from pipeline.evaluation.batch import Batch
+from pipeline.evaluation.masks import ImageMasks
 from pipeline.evaluation.measures import Values
 
 MEAN = PerturbationConfig(kind="mean")
@@ -16,9 +18,9 @@ MEAN = PerturbationConfig(kind="mean")
 def faithfulness(batch: Batch, asked: Asked) -> Values:
     """Scores of hard and soft masks over two baselines, and curves."""
     blurred, coloured = (
-        scene_of(batch.image_NCHW, batch.target_N, config) for config in (BLUR, MEAN)
+        asked.scene(batch.image_NCHW, batch.target_N, config) for config in (BLUR, MEAN)
     )
-    hard = feathered(batch.hard_NAHW)
+    hard = metrics.feathered(batch.hard_NAHW.float())
     values = _kept(batch, asked.scores(hard, blurred))
     for suffix, shown, scene in (
         ("soft", batch.soft_NAHW, blurred),
@@ -48,10 +50,18 @@ def _kept(batch: Batch, scores: metrics.MaskScores) -> Values:
 
 
 def _curves(batch: Batch, asked: Asked) -> Values:
-    ranking = metrics.area_ranking(batch.soft_NAHW)
+    ranking = torch.stack([_ranking(prepared.masks) for _, prepared in batch])
+    ranking = ranking.to(batch.soft_NAHW)
     given = (batch.image_NCHW, ranking, batch.target_N, asked, asked.microbatch)
     curves = {
-        "insertion": metrics.insertion_curve(*given),
-        "deletion": metrics.deletion_curve(*given),
+        "insertion": metrics.insertion_curve(*given, head=asked.classifier.head),
+        "deletion": metrics.deletion_curve(*given, head=asked.classifier.head),
     }
     return {name: metrics.curve_auc(curve) for name, curve in curves.items()}
+
+
+def _ranking(masks: ImageMasks) -> Tensor:
+    """The order of the pixels, (H, W): that of the method's map, or of the masks' sum."""
+    if masks.ranking is not None:
+        return masks.ranking
+    return metrics.area_ranking(masks.chain[0].soft[None])[0]

@@ -76,6 +76,12 @@ def _check_judge(judge: Classifier, classifier: Classifier) -> None:
             f"--judge {judge.spec}: has {len(judge.classes)} classes, the run's classifier "
             f"{len(classifier.classes)}"
         )
+    theirs, ours = judge.preprocess, classifier.preprocess
+    if theirs.channels != ours.channels:
+        raise RequestError(
+            f"--judge {judge.spec}: wants the channels {theirs.channels}, the run's classifier "
+            f"{ours.channels}; both must see the same input"
+        )
     if _scale(judge) != _scale(classifier):
         raise RequestError(
             f"--judge {judge.spec}: wants images of mean and std {_scale(judge)}, the run's "
@@ -84,4 +90,4 @@ def _check_judge(judge: Classifier, classifier: Classifier) -> None:
 
 
 def _scale(classifier: Classifier) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return classifier.preprocess.mean, classifier.preprocess.std
+    return classifier.preprocess.scale

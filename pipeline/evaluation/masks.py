@@ -26,10 +26,12 @@ class ImageMasks:
 
     chain     of the rounds of the restart that is the best in round 0
     restarts  of round 0, in order
+    ranking   (H, W), the higher the earlier, of methods that rank pixels; None without
     """
 
     chain: list[StoredMasks]
     restarts: list[StoredMasks]
+    ranking: Tensor | None = None
 
 
 def decode(one: ExplainedImage) -> ImageMasks:
@@ -43,10 +45,12 @@ def decode(one: ExplainedImage) -> ImageMasks:
         )
         for place, own in rows.items()
     }
-    best = one.best()["restart"]
+    first = one.best()
+    best, ranking = first["restart"], first.get("ranking")
     return ImageMasks(
         chain=[masks for (restart, _), masks in stored.items() if restart == best],
         restarts=[masks for (_, round_), masks in stored.items() if round_ == 0],
+        ranking=None if ranking is None else _soft(ranking),
     )
 
 

@@ -104,7 +104,7 @@ def _rendered(batch: Batch, grid: tuple[float, ...]) -> Tensor:
         theta,
         theta[:, None][:, :0],
         torch.tensor([missing] * len(theta), dtype=torch.float64),
-        (settings.side, settings.side),
+        settings.size,
         settings.config.mask,
     )
     made = {a: m.to(batch.soft_NAHW) / 255 for a, m in zip(missing, fresh.unbind(1), strict=True)}

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.export.destination import Destination
 from pipeline.export.selection import Selection
+from pipeline.members import name_in
 from pipeline.paths import all_redacted, file_name
 from pipeline.tables import ExplainedImage, png
 
@@ -55,7 +56,7 @@ def write_fiftyone(selection: Selection, to: Destination, advance: Callable[[], 
 def _sample(one: ExplainedImage, selection: Selection, to: Destination) -> dict[str, Any]:
     row = one.row
     name = f"{file_name(one.id)}_target{row['target']}"
-    image = PurePosixPath(str(row["image"]))
+    image = PurePosixPath(name_in(str(row["image"])))
     data = selection.originals.data(row)
     path = f"data/{name}{image.suffix.lower()}"
     to.put(path, data)

@@ -15,6 +15,7 @@ from pipeline.tables import ExplainedImage
 
 OF_EXPLANATION = ("best", "objective", "steps", "minimal_area")
 OF_MASK = ("restart", "round", "area", "measured_area", "score_kept", "score_removed")
+OF_CONTRAST = ("contrast_kept", "contrast_removed")  # where classes are held against others
 
 
 def write_csv(selection: Selection, to: Destination, advance: Callable[[], None]) -> None:
@@ -41,7 +42,8 @@ def _rows(one: ExplainedImage, selection: Selection) -> list[dict[str, Any]]:
     for mask in one.masks:
         if selection.areas is None or mask["area"] in selection.areas:
             explanation = one.best(mask["round"], mask["restart"])
-            own = {**{n: mask[n] for n in OF_MASK}, **{n: explanation[n] for n in OF_EXPLANATION}}
+            scores = {n: mask[n] for n in (*OF_MASK, *OF_CONTRAST) if n in mask}
+            own = scores | {n: explanation[n] for n in OF_EXPLANATION}
             found.append({**image, **own})
     return found
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.export.destination import Destination
 from pipeline.export.selection import ChosenMask, Selection
+from pipeline.members import name_in
 from pipeline.paths import all_redacted, redacted
 from pipeline.tables import ExplainedImage, png
 
@@ -49,7 +50,7 @@ def write_hugging_face(selection: Selection, to: Destination, advance: Callable[
 
 
 def _row(one: ExplainedImage, selection: Selection) -> dict[str, Any]:
-    name = redacted(str(one.row["image"])).rpartition("/")[2]
+    name = name_in(redacted(str(one.row["image"])))
     picture = {"bytes": selection.originals.data(one.row), "path": name}
     masks = [_mask(mask) for mask in selection.masks(one)]
     row = all_redacted(one.row)
@@ -92,6 +93,6 @@ tags:
 - explainability
 ---
 Masks of `{fingerprint["model"]}` by method {fingerprint["method"]}: for every image what the
-classifier relies on. A mask is 255 where the image is kept; `score_kept` is the softmax score of
+classifier relies on. A mask is 255 where the image is kept; `score_kept` is the score of
 `target_name` with only the mask kept, `score_removed` with the mask perturbed.
 """

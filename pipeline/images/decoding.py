@@ -11,7 +11,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.errors import ImageError
-from pipeline.images.reading import MAX_IMAGE_BYTES, read_bytes
+from pipeline.images.content import read_bytes
+from pipeline.images.reading import MAX_IMAGE_BYTES
 
 # No others: some of Pillow's run programs (EPS: Ghostscript) or follow what a file says.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from pipeline.errors import ImageError
 
 GRACE_S = 2.0  # for loads to end
+READERS = 32  # threads of a worker that wait for files, most of them for a store far away
+AHEAD = 8  # images, at least: a quick worker would wait for a slow store with fewer
 T = TypeVar("T")
 V = TypeVar("V")
 

@@ -10,15 +10,18 @@ import errno
 import os
 import stat
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import fsspec
 
 MAX_IMAGE_BYTES = 512_000_000  # more than an uncompressed image of as many pixels as are taken
 REMOTE_S = 60.0  # for a whole file
 _PIECE = 1 << 20  # bytes
+T = TypeVar("T")
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -27,7 +30,7 @@ _KINDS = {
 }
 
 
-def read_bytes(uri: str, max_bytes: int = MAX_IMAGE_BYTES) -> bytes:
+def read_file(uri: str, max_bytes: int = MAX_IMAGE_BYTES) -> bytes:
     """The content of a file at any path or URL.
 
     Raises OSError, whose `strerror` says what is wrong, and whatever the store's library raises.
@@ -36,7 +39,20 @@ def read_bytes(uri: str, max_bytes: int = MAX_IMAGE_BYTES) -> bytes:
         uri = uri.removeprefix("file://")
     if "://" not in uri:  # a plain path: fsspec would read a meaning into `::` in it
         return _read_local(uri, max_bytes)
-    return _within(uri, max_bytes)
+    return within(partial(_read_remote, uri, max_bytes))
+
+
+def read_range(uri: str, start: int, end: int) -> bytes:
+    """Bytes of a file at any path or URL; fewer where it is shorter. Raises like `read_file`."""
+    if "://" in uri:
+        fs, path = fsspec.core.url_to_fs(uri)
+        data: bytes = within(partial(fs.cat_file, path, start=start, end=end))
+        return data
+    if kind := special_file(uri):
+        raise OSError(errno.EINVAL, f"it is {kind}")
+    with open(uri, "rb") as file:
+        file.seek(start)
+        return file.read(end - start)
 
 
 def special_file(path: str) -> str | None:
@@ -52,17 +68,17 @@ def _read_local(path: str, max_bytes: int) -> bytes:
         raise OSError(errno.EINVAL, f"it is {kind}")
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         return file.read(max_bytes + 1)
 
 
-def _within(uri: str, max_bytes: int) -> bytes:
+def within(read: Callable[[], T]) -> T:
     """Read in a thread, which is left alone if it takes too long: not all libraries can stop."""
-    found: Future[bytes] = Future()
+    found: Future[T] = Future()
 
     def work() -> None:
         try:
-            found.set_result(_read_remote(uri, max_bytes))
+            found.set_result(read())
         except BaseException as error:
             found.set_exception(error)
 
@@ -84,7 +100,7 @@ def _read_remote(uri: str, max_bytes: int) -> bytes:
     else:
         data = _first_bytes(fs, path, max_bytes + 1)
     if len(data) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     return data
 
 
@@ -115,5 +131,6 @@ def _is_empty(fs: Any, path: str) -> bool:
         return False
 
 
-def _too_large(max_bytes: int) -> OSError:
+def too_large(max_bytes: int) -> OSError:
+    """The error for what has more bytes than are taken."""
     return OSError(errno.EFBIG, f"it has more than {max_bytes} bytes (--max-image-bytes)")

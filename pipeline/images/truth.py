@@ -25,8 +25,8 @@ from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.images.boxes import Box, parse_boxes
+from pipeline.images.content import read_bytes
 from pipeline.images.decoding import FORMATS
-from pipeline.images.reading import read_bytes
 
 if TYPE_CHECKING:
     from pipeline.images.preprocess import Preprocess
@@ -69,15 +69,15 @@ def read_values(mask_path: str) -> NDArray[np.int64]:
 
 
 def truth_on_input(row: Mapping[str, Any], preprocess: Preprocess) -> Truth | None:
-    """The truth of one image in the pixels of the classifier's input, (crop, crop).
+    """The truth of one image in the pixels of the classifier's input, (H, W).
 
     row  of the table `images`: `crop` (x0, y0, x1, y1 in original pixels), `width`, `height` and
          the manifest's `mask` and `mask_value`, or else `bbox`; None if it has neither.
     A pixel of the input takes the value of the mask at its centre (nearest neighbour); of boxes,
     those pixels are the object whose centre lies in a box. The object may lie outside the crop:
-    then no pixel is. ImageError("truth") where the mask cannot be used.
+    then no pixel is. Padding is background. ImageError("truth") where the mask cannot be used.
     """
-    x, y = _centres(row["crop"], preprocess.crop)
+    x, y = _centres(row["crop"], preprocess.size)
     if row.get("mask"):
         return _mask_on_input(row, x, y)
     if row.get("bbox"):
@@ -86,11 +86,11 @@ def truth_on_input(row: Mapping[str, Any], preprocess: Preprocess) -> Truth | No
     return None
 
 
-def _centres(crop: Mapping[str, float], side: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _centres(crop: Mapping[str, float], size: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
     """x of the columns' and y of the rows' centres, in original pixels."""
-    at = (np.arange(side) + 0.5) / side
-    x = crop["x0"] + at * (crop["x1"] - crop["x0"])
-    y = crop["y0"] + at * (crop["y1"] - crop["y0"])
+    at_y, at_x = ((np.arange(side) + 0.5) / side for side in size)
+    x = crop["x0"] + at_x * (crop["x1"] - crop["x0"])
+    y = crop["y0"] + at_y * (crop["y1"] - crop["y0"])
     # a centre on the border of two pixels belongs to the second, whatever the last bit says
     return x.round(6), y.round(6)
 
@@ -104,9 +104,11 @@ def _mask_on_input(row: Mapping[str, Any], x: NDArray[Any], y: NDArray[Any]) -> 
             f"the mask {row['mask']} has {width} x {height} pixels, the upright image"
             f" {row['width']} x {row['height']}; expected the same",
         )
+    inside = np.outer((y >= 0) & (y < height), (x >= 0) & (x < width))
     columns = np.floor(x).astype(int).clip(0, width - 1)
     rows = np.floor(y).astype(int).clip(0, height - 1)
-    return Truth(truth.object[np.ix_(rows, columns)], truth.ignore[np.ix_(rows, columns)])
+    at = np.ix_(rows, columns)
+    return Truth(truth.object[at] & inside, truth.ignore[at] & inside)
 
 
 def _rasterise(boxes: Sequence[Box], x: NDArray[Any], y: NDArray[Any]) -> BoolArray:

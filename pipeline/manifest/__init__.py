@@ -6,6 +6,7 @@ from pipeline.doors import lazy
 
 if TYPE_CHECKING:
     from pipeline.manifest.carried import coerce, reconcile
+    from pipeline.manifest.columns import label_hint, uses
     from pipeline.manifest.ids import pair
     from pipeline.manifest.manifest import ImageRef, Manifest, ManifestSummary
     from pipeline.manifest.targets import Targets

@@ -12,10 +12,14 @@ from pipeline.errors import RequestError
 from pipeline.manifest.table import Table
 
 IMAGE_COLUMNS = ("image", "file_name", "path", "uri", "url")  # the first one present counts
+LABELS = ("label", "class", "labels", "class_name", "label_name", "category")
 SEPARATORS = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)", ",": "commas"}
 OUTPUT_COLUMNS = (
     "score",
     "target_name",
+    "contrast",
+    "contrast_name",
+    "contrast_score",
     "predicted",
     "predicted_name",
     "predicted_score",
@@ -48,8 +52,13 @@ def check_columns(uri: str, table: Table, select: Iterable[str]) -> None:
         names = ", ".join(f"`{name}`" for name in clash)
         raise RequestError(
             f"{uri}: {names} would collide with the output's own column of that name;"
-            f" rename it in the manifest, for example to `manifest_{clash[0]}`"
+            f" rename it in the manifest, for example to `{free_name(clash[0])}`"
         )
+
+
+def free_name(name: str, taken: bool = False) -> str:
+    """A name that no column of the output has: of data sets, which nobody can rename."""
+    return f"manifest_{name}" if taken or name in OUTPUT_COLUMNS else name
 
 
 def check_selected(uri: str, columns: Mapping[str, Any], select: Iterable[str]) -> None:
@@ -70,6 +79,32 @@ def extra_columns(columns: Mapping[str, pa.DataType | None]) -> dict[str, pa.Dat
     """The columns that are carried into the output."""
     own = (image_column(columns), "id", "target")
     return {name: kind for name, kind in columns.items() if name not in own}
+
+
+def uses(columns: Iterable[str]) -> dict[str, str]:
+    """Which column each thing is taken from, in words."""
+    names = dict.fromkeys(columns)
+    truth = [name for name in ("mask", "bbox") if name in names]
+    carried = [name for name in extra_columns(names) if name not in ("mask", "bbox")]
+    return {
+        "image from": image_column(names),
+        "id from": "id" if "id" in names else "the image's path",
+        "class from": "target" if "target" in names else "the prediction",
+        "ground truth from": ", ".join(truth) or "nowhere",
+        "carried along": ", ".join(carried) or "nothing",
+    }
+
+
+def label_hint(columns: Iterable[str]) -> str | None:
+    """Where a column looks like the class to explain, what to do for it to be one."""
+    names = list(columns)
+    found = next((name for name in names if name.casefold() in LABELS), None)
+    if found is None or "target" in names:
+        return None
+    return (
+        f"column `{found}` is only carried along, and the predicted class explained; rename it to "
+        "`target` to have that class explained"
+    )
 
 
 def no_image(column: str, path: Any, cells: Mapping[str, Any]) -> str:

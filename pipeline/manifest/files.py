@@ -1,4 +1,4 @@
-"""Streams the rows of a manifest out of CSV, TSV, JSONL, Parquet, or a folder or glob of images.
+"""Streams the rows of a manifest: CSV, TSV, JSONL, Parquet, tar, a folder or glob of images.
 
 A row is a dict from column name to cell; an empty cell is None. A reader hands what is wrong with
 a row to `report(number, text)` and goes on with the next one, so that one pass finds everything.
@@ -12,52 +12,77 @@ import os
 import posixpath
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, BinaryIO
 
-import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import RequestError
-from pipeline.images import list_images, special_file
+from pipeline.images import IMAGE_SUFFIXES, given_images, list_images, special_file
 from pipeline.manifest.delimited import csv_table, tsv_table
 from pipeline.manifest.jsonl import jsonl_table
+from pipeline.manifest.listing import Kept
 from pipeline.manifest.parquet import parquet_table
+from pipeline.manifest.patterns import matching
+from pipeline.manifest.stores import filesystem
 from pipeline.manifest.table import NumberedRows, Report, Table
+from pipeline.manifest.tar import tar_table
 
-FORMATS = "CSV (.csv), TSV (.tsv), JSON lines (.jsonl, .ndjson), Parquet (.parquet)"
+FORMATS = "CSV (.csv), TSV (.tsv), JSON lines (.jsonl, .ndjson), Parquet (.parquet), tar (.tar)"
 _BUFFER = 1 << 20  # bytes read at once
-SILENT_S, TOTAL_S = 60.0, 300.0  # that a server may say nothing, and take for a request
+_COMPRESSED = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 
 
 @contextmanager
-def open_table(uri: str, report: Report) -> Iterator[Table]:
-    """Opens a manifest file, folder or glob; RequestError when it is missing or unknown."""
-    try:
-        fs, path = _filesystem(uri)
+def open_table(uri: str | Sequence[str], report: Report, kept: Kept) -> Iterator[Table]:
+    """Opens a manifest file, folder or glob, or images; RequestError when it is missing or unknown.
+
+    uri   several: images that are named one by one, or archives
+    kept  of the same manifest, for what takes long to list
+    """
+    if not isinstance(uri, str):
+        yield _named_table(uri, report, kept)
+        return
+    with _openable(uri):
+        fs, path = filesystem(uri)
         _refuse_special(fs, path, uri)
         kind = _kind_of_source(fs, path, uri)
+        files = matching(fs, path, uri) if kind in _SEVERAL else []
         if kind in _READERS:
             file = fs.open(path, "rb", compression="gzip" if _is_gzip(uri) else None)
-    except RequestError:
-        raise
-    except Exception as error:  # every store raises its own
-        raise RequestError(f"{uri}: the manifest cannot be opened: {_say(error)}") from error
-    if kind not in _READERS:
-        yield _image_table(list_images(fs, path, uri, kind), _listed(fs, path, kind), report)
-        return
-    with io.BufferedReader(file, _BUFFER) as source:
-        with _readable(uri):
-            table = _READERS[kind](uri, source, report)
-        yield Table(
-            columns=table.columns,
-            rows=_guarded(uri, table.rows),
-            unit=table.unit,
-            grows=table.grows,
-            kind_of=table.kind_of,
-        )
+    if kind in _SEVERAL:
+        table = _several(uri, kind, files, report, kept)
+        yield table if files[0] in (uri, path) else replace(table, folder=_listed(fs, path))
+    elif kind in _READERS:
+        with io.BufferedReader(file, _BUFFER) as source:
+            with _readable(uri):
+                table = _READERS[kind](uri, source, report)
+            yield replace(table, rows=_guarded(uri, table.rows))
+    elif kind == "image":
+        yield _named_table([uri], report, kept)
+    else:
+        folder = _listed(fs, path) if kind == "glob" else _address(fs, path)
+        yield _image_table(list_images(fs, path, uri, kind), folder, report)
+
+
+def _named_table(names: Sequence[str], report: Report, kept: Kept) -> Table:
+    """Of images or archives that are named one by one."""
+    kinds = {_suffix(name) for name in names}
+    if len(kinds) == 1 and (kind := kinds.pop()) in _SEVERAL:
+        files = [name if "://" in name else os.path.abspath(name) for name in names]
+        table = _several(f"{names[0]} and {len(names) - 1} more", kind, files, report, kept)
+        return replace(table, folder=common_folder(files))
+    images = given_images(names)
+    return _image_table(images, common_folder(images), report)
+
+
+def _several(uri: str, kind: str, files: list[str], report: Report, kept: Kept) -> Table:
+    with _openable(uri), _readable(uri):
+        table = _SEVERAL[kind](uri, files, report, kept)
+    return replace(table, rows=_guarded(uri, table.rows))
 
 
 def folder_of(uri: str) -> str:
@@ -66,17 +91,10 @@ def folder_of(uri: str) -> str:
     return scheme + remote + posixpath.dirname(path)
 
 
-def _filesystem(uri: str) -> tuple[Any, str]:
-    """A plain path is taken as it is: fsspec would read a meaning into `::` in it."""
-    if "://" not in uri:
-        return LocalFileSystem(), os.path.abspath(uri)
-    more: dict[str, Any] = {}
-    if uri.startswith(("http://", "https://")):
-        from aiohttp import ClientTimeout
-
-        more["client_kwargs"] = {"timeout": ClientTimeout(total=TOTAL_S, sock_read=SILENT_S)}
-    fs, path = fsspec.core.url_to_fs(uri, **more)
-    return fs, path
+def common_folder(images: Sequence[str]) -> str:
+    """The folder (or URL prefix) in which all of them lie."""
+    folders = [f"{folder_of(image)}/" for image in images]
+    return os.path.commonprefix(folders).rpartition("/")[0] or "/"
 
 
 def _refuse_special(fs: Any, path: str, uri: str) -> None:
@@ -86,19 +104,28 @@ def _refuse_special(fs: Any, path: str, uri: str) -> None:
 
 
 def _kind_of_source(fs: Any, path: str, uri: str) -> str:
-    """`glob`, `folder` or the suffix of a manifest file."""
+    """`glob`, `folder`, `image` or the suffix of a manifest file."""
+    suffix = _suffix(uri)
+    if suffix in _SEVERAL:
+        return suffix
     web = uri.startswith(("http://", "https://"))  # where ? starts the query
     if not web and glob.has_magic(uri) and not fs.exists(path):
         return "glob"
-    suffix = _suffix(uri)
     if suffix in _READERS:
         return suffix
+    if _COMPRESSED.search(_without_query(uri)):
+        raise RequestError(
+            f"{uri}: members of a compressed archive cannot be read one by one; decompress it "
+            "(gunzip, zstd -d, ...) and give the .tar"
+        )
     if fs.isdir(path):
         return "folder"
+    if suffix in IMAGE_SUFFIXES and fs.exists(path):
+        return "image"
     if fs.exists(path):
         raise RequestError(
             f"{uri}: {suffix or 'a file without suffix'} is no manifest format; expected {FORMATS},"
-            " all but Parquet also with .gz, or a folder or glob of images"
+            " text also with .gz, or images, a folder or a glob of them"
         )
     raise RequestError(f"{uri}: there is no such file or folder; check the path of the manifest")
 
@@ -114,7 +141,7 @@ def _is_gzip(uri: str) -> bool:
 def _suffix(uri: str) -> str:
     name = _without_query(uri).lower()
     suffix = posixpath.splitext(name.removesuffix(".gz"))[1]
-    return suffix + ".gz" if name.endswith(".gz") and suffix == ".parquet" else suffix
+    return suffix + ".gz" if name.endswith(".gz") and suffix in _SEVERAL else suffix
 
 
 def _say(error: Exception) -> str:
@@ -132,6 +159,16 @@ def _say(error: Exception) -> str:
 
 
 @contextmanager
+def _openable(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except RequestError:
+        raise
+    except Exception as error:  # every store raises its own
+        raise RequestError(f"{uri}: the manifest cannot be opened: {_say(error)}") from error
+
+
+@contextmanager
 def _readable(uri: str) -> Iterator[None]:
     try:
         yield
@@ -144,10 +181,12 @@ def _guarded(uri: str, rows: NumberedRows) -> NumberedRows:
         yield from rows
 
 
-def _listed(fs: Any, path: str, kind: str) -> str:
-    """The folder whose images are listed; of a glob what comes before its first wildcard."""
-    if kind == "glob":
-        path = posixpath.dirname(re.split(r"[*?\[]", path, maxsplit=1)[0])
+def _listed(fs: Any, path: str) -> str:
+    """The folder whose files are listed: of a pattern what comes before its first wildcard."""
+    return _address(fs, posixpath.dirname(re.split(r"[*?\[{]", path, maxsplit=1)[0]))
+
+
+def _address(fs: Any, path: str) -> str:
     return path if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
 
 
@@ -164,10 +203,13 @@ def _image_table(images: list[str], folder: str, report: Report) -> Table:
     return Table(columns={"image": pa.string()}, rows=rows(), unit="file", folder=folder)
 
 
+_SEVERAL: dict[str, Callable[[str, Sequence[str], Report, Kept], Table]] = {
+    ".tar": tar_table,
+    ".parquet": parquet_table,
+}
 _READERS: dict[str, Callable[[str, BinaryIO, Report], Table]] = {
     ".csv": csv_table,
     ".tsv": tsv_table,
     ".jsonl": jsonl_table,
     ".ndjson": jsonl_table,
-    ".parquet": parquet_table,
 }

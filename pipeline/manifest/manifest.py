@@ -24,9 +24,11 @@ from pipeline.manifest.columns import (
 from pipeline.manifest.files import folder_of, open_table
 from pipeline.manifest.identity import default_id, standing
 from pipeline.manifest.ids import Ids, pair
+from pipeline.manifest.listing import Kept
 from pipeline.manifest.problems import Problems
 from pipeline.manifest.table import Report, Table
 from pipeline.manifest.targets import Targets
+from pipeline.members import Member, file_of
 from pipeline.paths import namer, plain_path, redacted, resolver
 
 
@@ -62,33 +64,40 @@ class ManifestSummary:
 
 
 class Manifest:
-    """A list of images in CSV, TSV, JSONL or Parquet at any URL, or a folder or glob of images.
+    """A list of images in CSV, TSV, JSONL or Parquet at any URL, images in tar or Parquet files,
+    a folder or glob of images, or the images.
 
     Relative paths are relative to `root`, else to the manifest's folder. `select` keeps the rows
     whose column has exactly this text, `limit` the first of those. A target is checked against
-    `classes`: their names, their number, or None to take any index. RequestError where something
-    is wrong.
+    `classes`: their names, their number, or None to take any index; `labelled`: every row has to
+    have one. RequestError where something is wrong. `columns` are known once it has been checked.
     """
 
     def __init__(
         self,
-        uri: str,
+        uri: str | Sequence[str],
         *,
         root: str | None = None,
         select: Mapping[str, str] | None = None,
         limit: int | None = None,
         classes: Sequence[str] | int | None = None,
+        labelled: bool = False,
     ) -> None:
         if limit is not None and limit < 1:
             raise RequestError(f"limit is {limit}; expected at least 1 image")
-        self.uri = plain_path(uri)
+        given = [plain_path(one) for one in ([uri] if isinstance(uri, str) else uri)]
+        self.uri = given[0] + (f" and {len(given) - 1} more" if len(given) > 1 else "")
+        self._source = given[0] if len(given) == 1 else tuple(given)
         self._root = None if root is None else plain_path(root)
-        self._resolve = resolver(self._root or folder_of(self.uri))
+        self._resolve = resolver(self._root or folder_of(given[0]))
         self._select = dict(select or {})
         self._limit = limit
         self._targets = Targets(classes)
+        self._labelled = labelled
         self._summary: ManifestSummary | None = None
         self._kinds: dict[str, str] = {}
+        self._kept = Kept()
+        self.columns: tuple[str, ...] = ()
 
     def check(self) -> ManifestSummary:
         """Reads the manifest once; RequestError names up to 10 problems and where they are.
@@ -102,18 +111,21 @@ class Manifest:
         """suspects: hashes of ids that seem to be repeated; looked for where there are none."""
         problems = Problems(self.uri)
         hashes, pairs = array("q"), array("q")
-        with open_table(self.uri, problems.add) as table:
+        with open_table(self._source, problems.add, self._kept) as table:
             problems.unit = table.unit
             self._check_columns(table, problems)
             column = image_column(table.columns)
             text = (column, "id", "target", "mask", "bbox")
             kinds = ColumnKinds(table.kind_of, text) if table.kind_of else None
-            first: dict[str, int] = {}  # where the suspects are
-            for line, ref_id, stands, _, _, cells in self._rows(table, problems):
+            first: dict[str, tuple[int, str]] = {}  # where the suspects are
+            for line, ref_id, stands, path, _, cells in self._rows(table, problems):
                 hashes.append(key := hash(ref_id))
                 pairs.append(pair(ref_id, stands))
-                if key in suspects and (seen := first.setdefault(ref_id, line)) != line:
-                    problems.add(line, _repeated(ref_id, cells, f"{table.unit} {seen}"))
+                if key in suspects:
+                    seen, other = first.setdefault(ref_id, (line, path))
+                    if seen != line:
+                        where = f"{table.unit} {seen}"
+                        problems.add(line, _repeated(ref_id, cells, path, where, other))
                 _check_ground_truth(cells, line, problems.add)
                 if kinds:
                     kinds.see(cells)
@@ -129,6 +141,7 @@ class Manifest:
                     f" `{column}`; use one name for all"
                 )
             extras = extra_columns(table.columns)
+            self.columns = tuple(table.columns)
         self._kinds = {name: kinds[name] for name in extras} if kinds else {}
         types = {n: ARROW[self._kinds[n]] if kinds else t for n, t in extras.items()}
         types |= {name: pa.string() for name in ("mask", "bbox") if name in types}
@@ -139,7 +152,7 @@ class Manifest:
         summary = self._summary or self.check()
         convert = {name: self._converter(name) for name in summary.extra_types}
         problems = Problems(self.uri)
-        with open_table(self.uri, problems.add) as table:
+        with open_table(self._source, problems.add, self._kept) as table:
             problems.unit = table.unit
             self._check_columns(table, problems)
             for line, ref_id, stands, path, target, cells in self._rows(table, problems):
@@ -177,6 +190,8 @@ class Manifest:
                 target = targets.index(text)
                 if target is None:
                     problems.add(line, "" if problems.full else targets.problem(text))
+            elif self._labelled:
+                problems.add(line, "no target, which --targets label needs in every row")
             if "id" not in cells:
                 ref_id, stands = default_id(name(path), text), 0
             elif not (ref_id := redacted(_text(cells["id"]))).strip():
@@ -234,7 +249,14 @@ def _check_ground_truth(cells: Cells, line: int, report: Report) -> None:
         report(line, problem)
 
 
-def _repeated(ref_id: str, cells: Cells, first: str) -> str:
-    if "id" in cells:
+def _repeated(ref_id: str, cells: Cells, path: str, first: str, other: str) -> str:
+    """What is wrong with a row whose id is that of the `first` one, whose image is `other`."""
+    if "id" not in cells:
+        return f"image and target are those of {first}; drop the row or add a column `id`"
+    if (here := Member.of(path)) is None or here.kind != "tar":
         return f"id {ref_id!r} is the id of {first} too; ids have to be unique"
-    return f"image and target are those of {first}; drop the row or add a column `id`"
+    if file_of(other) == here.file:
+        where = f"twice in {here.file}; members of one key have to follow each other"
+    else:
+        where = f"in {file_of(other)} and in {here.file}; keys have to be unique over all archives"
+    return f"the key {ref_id!r} is {where}"

@@ -7,9 +7,15 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 
+from pipeline.datasets import WNID, class_index
+
+IMAGENET = 1000  # classes, in the order of their WordNet ids
+
 
 class Targets:
-    """Turns what stands in the column `target` into a class index."""
+    """Turns what stands in the column `target` into a class index: an index, a name, or for a
+    classifier of 1000 classes a WordNet id of ImageNet's.
+    """
 
     _INTEGER = re.compile(r"(-?[0-9]{1,18})(?:\.0*)?")  # 3.0 is what a column with gaps makes of 3
 
@@ -33,13 +39,21 @@ class Targets:
         return found[0] if len(found) == 1 else None
 
     def _named(self, text: str) -> list[int]:
-        return self._by_name.get(text) or self._by_folded.get(text.casefold()) or []
+        found = self._by_name.get(text) or self._by_folded.get(text.casefold())
+        if not found and self._count == IMAGENET and (index := class_index(text)) is not None:
+            return [index]
+        return found or []
 
     def problem(self, text: str) -> str:
         """What is wrong with a text that has no index."""
         if number := self._INTEGER.fullmatch(text):
             last = "upwards" if self._count is None else f"to {self._count - 1}"
             return f"target {number[1]} is no class index; expected 0 {last}"
+        if WNID.fullmatch(text):
+            return (
+                f"target {text!r} is the WordNet id of no class of the classifier; expected one of"
+                f" ImageNet's {IMAGENET}, and a classifier of these, or names of --labels FILE"
+            )
         if not self._names:
             return f"target {text!r} is no class index; names need a classifier with class names"
         if found := self._named(text):

@@ -11,18 +11,26 @@ import torch
 from torch import nn
 
 from inr_core import METHODS
-from pipeline.classifiers import PRECISION, Classifier, load_classifier, one_thread
+from pipeline.classifiers import (
+    PRECISION,
+    Classifier,
+    load_classifier,
+    one_thread,
+    read_labels,
+)
 from pipeline.errors import RequestError
 from pipeline.job import JOB_KEYS, Job, load_job
 from pipeline.manifest import ImageRef, Targets
 from pipeline.notebook.given import AnyImage, GivenImage
 from pipeline.notebook.shown import Explained
-from pipeline.run import ShardWorker, WorkerSpec
+from pipeline.run import ShardWorker, WorkerSpec, with_contrast
 from pipeline.tables import ExplainedImage, RunSettings, Shard, ShardResult, decode
 
 OF_ONE = {  # keys of the job file that one image has a use for, besides those of the method
     "weights",
     "preprocess",
+    "head",
+    "labels",
     "method",
     "preset",
     "steps",
@@ -47,7 +55,7 @@ def explain(
     """Explain one image; in a notebook, the result shows itself.
 
     image     path or URL, PIL image, uint8 array (H, W, 3) or tensor (3, H, W); or what the
-              classifier takes, normalised, as a tensor of floats (3, S, S) or (1, 3, S, S)
+              classifier takes, normalised, as a tensor of floats (C, H, W) or (1, C, H, W)
     model     as for `xaipipe run --model`, or a module, of which a copy is frozen; where it has no
               attribute `preprocess`, ImageNet's is taken, changed by `preprocess="resize=224"`
     target    class index or name; None: what the classifier predicts
@@ -64,6 +72,8 @@ def explain(
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     with _undisturbed():
         classifier = _classifier(model, job, given, place, classes)
+        config = with_contrast(job.config, classifier.classes)
+        job = job.model_copy(update={"config": config})
         worker = ShardWorker(
             _spec(job, classifier),
             classifier=classifier,
@@ -103,6 +113,8 @@ def _classifier(
         preprocess=fields or None,
         device=device,
         precision=job.precision,
+        head=job.head,
+        labels=None if job.labels is None else read_labels(job.labels),
     )
     if classes is not None:
         if len(classes) != len(classifier.classes):
@@ -111,9 +123,9 @@ def _classifier(
                 "model; expected one for each"
             )
         classifier = replace(classifier, classes=tuple(classes))
-    side = classifier.preprocess.crop
+    image = torch.zeros(1, *classifier.preprocess.shape, device=device)
     try:
-        METHODS[job.method].check(classifier.module, torch.zeros(1, 3, side, side, device=device))
+        METHODS[job.method].check(classifier.module, image)
     except ValueError as error:
         raise RequestError(f"method {job.method} with this model: {error}") from error
     return classifier
@@ -134,6 +146,7 @@ def _spec(job: Job, classifier: Classifier) -> WorkerSpec:
         batch=1,
         microbatch=job.microbatch or MICROBATCH[kind],
         baseline=job.baseline,
+        head=job.head,
     )
 
 
@@ -157,7 +170,7 @@ def _explained(result: ShardResult, job: Job, classifier: Classifier) -> Explain
         method=job.method,
         config=job.config,
         networks=METHODS[job.method].networks(job.config) > 0,
-        side=classifier.preprocess.crop,
+        size=classifier.preprocess.size,
     )
     return ExplainedImage(rows["images"][0], rows["explanations"], rows["masks"], settings)
 

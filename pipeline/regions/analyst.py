@@ -15,7 +15,7 @@ from torch import Tensor
 from inr_core import metrics, scenes
 from pipeline.analysis import Given
 from pipeline.classifiers import Features
-from pipeline.evaluation import as_float, feathered, truth_of
+from pipeline.evaluation import as_float, truth_of
 from pipeline.images import Truth, load_image
 from pipeline.regions.geometry import place, share_outside, with_margin
 from pipeline.results import Model
@@ -48,7 +48,7 @@ class Shown:
 
     images: list[int] = field(default_factory=list)
     masks: list[Tensor] = field(default_factory=list)
-    scores: Tensor = field(default_factory=lambda: torch.empty(0))  # softmax, (S, K)
+    scores: Tensor = field(default_factory=lambda: torch.empty(0))  # of all classes, (S, K)
     features: Tensor = field(default_factory=lambda: torch.empty(0))  # (S, D)
 
     def add(self, image: int, mask_HW: Tensor) -> int:
@@ -102,15 +102,14 @@ class Looker:
     ) -> tuple[list[dict[str, int]], dict[str, int]]:
         """Numbers of what is shown of each region, and of the whole image."""
         truth = prepared.truth
-        inside = None if truth is None else feathered(with_margin(truth)[None, None])[0, 0]
+        inside = None if truth is None else metrics.feathered(with_margin(truth)[None, None])[0, 0]
         of_regions = []
         for region in prepared.regions:
             masks = {"kept": region.mask, "removed": 1 - region.mask}
             if inside is not None:
                 masks["outside"] = region.mask * (1 - inside)
             of_regions.append({name: shown.add(image, mask) for name, mask in masks.items()})
-        side = self.preprocess.crop
-        masks = {"nothing": torch.zeros(side, side)}
+        masks = {"nothing": torch.zeros(self.preprocess.size)}
         if inside is not None:
             masks |= {"object": inside, "context": 1 - inside}
         return of_regions, {name: shown.add(image, mask) for name, mask in masks.items()}
@@ -130,7 +129,7 @@ class Looker:
             level = torch.full(mask.shape[:2], strongest, device=device)
             said.append(self.features(scene.of(shown.images[part]).shown(mask, level)))
         logits, features = zip(*said, strict=True)
-        shown.scores = torch.cat(logits).softmax(1).cpu()
+        shown.scores = self.classifier.scores(torch.cat(logits)).cpu()
         shown.features = torch.cat(features).cpu()
 
     def _regions(

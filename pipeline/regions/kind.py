@@ -20,7 +20,7 @@ REGIONS = pa.schema(
         ("target", INT),
         ("restart", SMALL),  # the best one of the image
         ("round", SMALL),
-        ("area", FLOAT),  # the minimal one; the middle one that is stored where there is none
+        ("area", FLOAT),  # `ExplainedImage.telling_area`
         ("x0", FLOAT),  # bounding box, in pixels of the upright original
         ("y0", FLOAT),
         ("x1", FLOAT),

@@ -18,9 +18,10 @@ from pipeline.report.sample import Key, Sample
 from pipeline.report.strips import Row, Strips, scores
 from pipeline.report.thumbnails import jpeg, side_of, thumbnail
 from pipeline.results import Originals
-from pipeline.tables import IMAGES, RunReader
+from pipeline.tables import CONTRAST, IMAGES, RunReader
 
 BUDGET = 22_000_000  # characters of all cards; a page is to stay below 25 MB
+OWN = (*IMAGES.names, *(field.name for field in CONTRAST))  # columns of ours
 TEXT = 200  # characters shown of a further column of the manifest
 Regions = Mapping[tuple[Key, int, int], Row]  # by image, restart and round
 
@@ -106,7 +107,7 @@ def cards(
 def _card(row: Row, picture: Image.Image) -> Row:
     width, height = row["width"], row["height"]
     boxes = parse_boxes(row.get("bbox") or "")
-    further = {k: v for k, v in row.items() if k not in IMAGES.names and v not in (None, "")}
+    further = {k: v for k, v in row.items() if k not in OWN and v not in (None, "")}
     return {
         "id": row["id"],
         "target": row["target"],
@@ -114,6 +115,8 @@ def _card(row: Row, picture: Image.Image) -> Row:
         "score": round(row["score"], 4),
         "predicted": row["predicted_name"],
         "predicted_score": round(row["predicted_score"], 4),
+        "contrast": row.get("contrast_name"),
+        "contrast_score": round(row.get("contrast_score") or 0, 4),
         "correct": row["predicted"] == row["target"],
         "picture": jpeg(picture),
         "size": picture.size,

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
-from inr_core.metrics import Interval, paired_interval
 from pipeline.report.parts import KEY
+from pipeline.results import Interval, mean_interval
 from pipeline.tables import RunReader
 
-DRAWS = 2000  # of the bootstrap, up to MANY images; beyond, the interval is narrow anyway
-MANY = 2500
 MEASURES = ("score_kept", "score_removed")
 
 
@@ -99,11 +96,10 @@ def _differences(both: pa.Table, first: pa.Table, second: pa.Table) -> list[Diff
 
 def _difference(name: str, area: float | None, table: pa.Table, column: str) -> Difference:
     pairs = table.select([column, f"{column}_second"]).drop_null()
-    one, two = (torch.from_numpy(pairs[n].to_numpy().astype("f8")) for n in pairs.column_names)
-    draws = DRAWS if len(one) <= MANY else max(100, DRAWS * MANY // len(one))
-    found = paired_interval(one, two, seed=0, draws=draws)
-    means = (float(v.mean()) for v in (one, two))
-    return Difference(name=name, area=area, first=next(means), second=next(means), difference=found)
+    one, two = (pairs[n].to_numpy().astype("f8") for n in pairs.column_names)
+    found = mean_interval(one - two)
+    first, second = (mean_interval(values).mean for values in (one, two))
+    return Difference(name=name, area=area, first=first, second=second, difference=found)
 
 
 def _images(reader: RunReader) -> pa.Table:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.certificates import by_area
 from pipeline.paths import all_redacted
 from pipeline.regions import context_by_class
 from pipeline.report.cards import Cards, cards
@@ -68,6 +69,7 @@ def report_html(
             comparisons=comparisons(reader, others),
             changes=changes(reader, others),
             measured=found,
+            certificates=by_area(reader),
             meanings=meanings,
             failures=failures,
             sampling=sampling(chosen, drawn),

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from inr_core.metrics import Interval
 from pipeline.errors import RequestError
-from pipeline.results import SCHEMA, interval
+from pipeline.results import SCHEMA, Interval, interval
 from pipeline.tables import RunReader
+
+Key = tuple[str, int]  # an image and a class of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +45,27 @@ def measured(reader: RunReader, uri: str, names: Sequence[str]) -> Measured:
     """The named metrics of a file; RequestError if it has none of this run."""
     table = _read(uri, names)
     own = _own(reader, uri, table)
-    values: dict[tuple[str, float | None], dict[str, dict[str, float]]] = defaultdict(
+    values: dict[tuple[str, float | None], dict[str, dict[Key, float]]] = defaultdict(
         lambda: defaultdict(dict)
     )
     for batch in table.to_batches():
         for row in batch.to_pylist():
-            values[row["metric"], row["area"]][row["run"]][row["id"]] = row["value"]
+            values[row["metric"], row["area"]][row["run"]][row["id"], row["target"]] = row["value"]
     runs = pc.unique(table["run"]).to_pylist()
     found = []
     for name in names:
         areas = tuple(sorted((a for n, a in values if n == name), key=lambda a: a or 0))
         if areas:
-            rows = {run: [_interval(values[name, area].get(run)) for area in areas] for run in runs}
+            rows = {
+                run: [_interval(name, values[name, area].get(run)) for area in areas]
+                for run in runs
+            }
             found.append(Metric(name, areas, rows))
     return Measured(own, pc.count_distinct(table["id"]).as_py(), tuple(found))
 
 
-def _interval(of_images: Mapping[str, float] | None) -> Interval | None:
-    return interval(of_images) if of_images else None
+def _interval(metric: str, of_images: Mapping[Key, float] | None) -> Interval | None:
+    return interval(metric, of_images) if of_images else None
 
 
 def _read(uri: str, names: Sequence[str]) -> pa.Table:

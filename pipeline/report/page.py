@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
-from inr_core.metrics import Interval
+from pipeline.certificates import AreaCertificates
 from pipeline.paths import all_redacted, redacted
 from pipeline.regions import ClassContext
 from pipeline.report import charts
@@ -18,6 +19,7 @@ from pipeline.report.patterns import SHOWN, CueList
 from pipeline.report.settings import Facts
 from pipeline.report.text import DASH, figure, percent, printable
 from pipeline.report.totals import ClassTotals, Spread, Totals
+from pipeline.results import Interval
 
 CLASSES = 1000  # rows of the table of classes
 SCRIPTS = ("tables", "pictures", "state", "verdicts", "filters", "cards", "patterns", "gallery")
@@ -46,6 +48,7 @@ class Content:
     comparisons: Sequence[Comparison]
     changes: Sequence[Mapping[str, Any]]
     measured: Measured | None
+    certificates: Sequence[AreaCertificates]
     meanings: Mapping[str, str]
     failures: Failures
     sampling: str
@@ -80,6 +83,7 @@ def _variables(content: Content) -> dict[str, Any]:
         "shown_patterns": SHOWN,
         "failures": _failures(content.failures),
         "metrics": _metrics(content),
+        "certified": [_certified(c) for c in content.certificates],
         "context": [_context(c) for c in content.context[:CLASSES]],
         "further_context": len(content.context[CLASSES:]),
         "comparisons": [_comparison(c) for c in content.comparisons],
@@ -112,6 +116,7 @@ def _sections(content: Content) -> list[tuple[str, str]]:
         ("gallery", "Gallery", some or bool(content.failures.cards)),
         ("review", "Review", some),
         ("metrics", "Metrics", content.measured is not None),
+        ("certificates", "Certificates", bool(content.certificates)),
         ("classes", "Classes", some),
         ("failures", "Failures", bool(content.failures.reasons)),
     ]
@@ -157,7 +162,11 @@ def _tiles(totals: Totals) -> list[tuple[str, str]]:
 
 def _charts(totals: Totals) -> dict[str, Any]:
     areas = [a.area for a in totals.areas]
-    minimal = {percent(area): totals.minimal[area] / totals.images for area in areas}
+    known = [(area, count) for area, count in totals.minimal.items() if area is not None]
+    minimal = {
+        percent(high): sum(n for area, n in known if low < area <= high) / totals.images
+        for low, high in pairwise([0.0, *areas])
+    }
     minimal["none"] = totals.minimal[None] / totals.images
     rounds = {f"{n}": totals.rounds[n] / totals.images for n in sorted(totals.rounds)}
     return {
@@ -176,6 +185,11 @@ def _class(c: ClassTotals) -> tuple[Cell, ...]:
 def _context(c: ClassContext) -> tuple[str, ...]:
     scores = (c.score, c.score_object, c.score_context, c.score_nothing, c.reliance)
     return (c.name, *map(figure, scores), f"{c.images}")
+
+
+def _certified(c: AreaCertificates) -> tuple[str, ...]:
+    shares = (percent(c.right), percent(c.certified), percent(c.sure))
+    return (f"{c.round}", percent(c.area), f"{c.masks}", *shares)
 
 
 def _failures(failures: Failures) -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inr_core import METHODS
+from pipeline.images import by
 from pipeline.report.text import percent
 from pipeline.run import Status
 from pipeline.tables import RunReader
@@ -29,6 +30,7 @@ def facts(reader: RunReader, status: Status) -> Facts:
         ("weights", _weights(plan, fingerprint)),
         ("input", _input(fingerprint["preprocess"])),
         ("method", _method(reader)),
+        ("classes", _classes(fingerprint)),
         ("areas", ", ".join(percent(area) for area in reader.config.areas)),
         ("perturbation", _perturbation(fingerprint["perturbation"])),
     ]
@@ -69,13 +71,32 @@ def _method(reader: RunReader) -> str:
     return f"{name}, {passes} classifier passes an image" if passes else name
 
 
+def _classes(fingerprint: dict[str, Any]) -> str:
+    """Which are explained, against what, and what their scores are."""
+    contrast = fingerprint.get("objective", {}).get("contrast")
+    against = "" if contrast is None else f", against {_class(contrast)}"
+    scores = ", scores by sigmoid" if fingerprint.get("head") == "sigmoid" else ""
+    rule = fingerprint.get("targets")
+    return (rule or "the manifest's target, else the top 1") + against + scores
+
+
+def _class(contrast: int | str) -> str:
+    return contrast if isinstance(contrast, str) else f"class {contrast}"
+
+
 def _weights(plan: dict[str, Any], fingerprint: dict[str, Any]) -> str:
     file = plan.get("job", {}).get("weights")
     return f"{file} ({fingerprint['weights']})" if file else str(fingerprint["weights"])
 
 
 def _input(preprocess: dict[str, Any]) -> str:
-    return f"resized to {preprocess['resize']}, cropped to {preprocess['crop']} px"
+    crop = by(preprocess["crop"])
+    if "processor" in preprocess:
+        return f"by {preprocess['processor']['image_processor_type']} to {crop} px"
+    fit = {"crop": "cropped", "squash": "squashed, cut", "pad": "padded"}
+    how = fit[preprocess.get("fit", "crop")]
+    channels = f", {preprocess['channels']}" if "channels" in preprocess else ""
+    return f"resized to {by(preprocess['resize'])}, {how} to {crop} px{channels}"
 
 
 def _perturbation(config: dict[str, Any]) -> str:

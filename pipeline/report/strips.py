@@ -55,9 +55,11 @@ class Strips:
 
 
 def scores(masks: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-    """Area, kept and removed of every stored mask, smallest first."""
-    columns = ("area", "score_kept", "score_removed")
-    return sorted([round(row[name], 4) for name in columns] for row in masks)
+    """Area, kept and removed of every stored mask, smallest first; with a contrast its kept and
+    removed behind.
+    """
+    columns = ("area", "score_kept", "score_removed", "contrast_kept", "contrast_removed")
+    return sorted([round(row[name], 4) for name in columns if name in row] for row in masks)
 
 
 def _small(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -69,7 +69,7 @@ class Totals:
     middle   the area whose scores rank images and classes
     score    mean score of the whole images; None without images
     classes  lowest kept score first
-    minimal  images by their minimal area, None: no stored area keeps enough
+    minimal  images by their minimal area, None where there is none
     rounds   images by the number of their rounds
     ranking  table of id, target, target_name and kept, the score kept at the middle area; lowest
              first

@@ -8,13 +8,20 @@ if TYPE_CHECKING:
     from pipeline.results.alignment import same_class
     from pipeline.results.animation import animate
     from pipeline.results.drawing import LONGEST_SIDE, Drawing, Picture
-    from pipeline.results.explained import Model, model_of
-    from pipeline.results.figures import difference, interval
+    from pipeline.results.explained import Model, head_of, model_of
     from pipeline.results.findings import Finding, Truth, find, read_truths
     from pipeline.results.frontier import PLOTTED, draw_frontier, points_of
     from pipeline.results.gallery import Gallery, comparison, contact_sheets
+    from pipeline.results.intervals import Interval, difference, interval, mean_interval
     from pipeline.results.metrics_table import SCHEMA, MetricsTable, write_table
     from pipeline.results.originals import Originals
     from pipeline.results.query import Hit, select
+    from pipeline.results.recorded import (
+        RecordedRow,
+        about_run,
+        count_images,
+        read_rows,
+        side_by_side,
+    )
 else:
     __getattr__, __dir__ = lazy(__name__)

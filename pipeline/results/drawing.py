@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.errors import RequestError
 from pipeline.images import Style, overlay, parse_boxes, sheet
-from pipeline.tables import ExplainedImage, MaskArray
+from pipeline.tables import ExplainedImage, MaskArray, placed
 
 LONGEST_SIDE = 1024  # pixels of a picture; larger photographs are scaled down
 HEAT_AREAS = 12  # whose mean is the heat
@@ -85,9 +85,8 @@ class Drawing:
         found = self.one.sized(
             areas, restart=restart, round=round_, size=(bottom - top, right - left)
         )
-        whole = np.zeros((len(areas), self.original.height, self.original.width), np.uint8)
-        whole[:, top:bottom, left:right] = found
-        return list(whole)
+        size = (self.original.height, self.original.width)
+        return [placed(mask, (left, top, right, bottom), size) for mask in found]
 
     def heat(self, restart: int, round_: int) -> MaskArray:
         """Mean of the masks of many areas: the earlier a pixel comes in, the brighter."""
@@ -127,13 +126,16 @@ class Drawing:
         if measured is None:
             return f"area {area:g}"
         kept, removed = measured["score_kept"], measured["score_removed"]
+        if (other := measured.get("contrast_kept")) is not None:
+            against = [other, measured["contrast_removed"]]
+            one, two = (f"{p:.2f}/{q:.2f}" for p, q in zip((kept, removed), against, strict=True))
+            return f"{area:g} · kept {one} · removed {two}"
         return f"area {area:g} · kept {kept:.2f} · removed {removed:.2f}"
 
     def _crop(self) -> tuple[int, int, int, int]:
         box = {side: value * self.scale for side, value in self.row["crop"].items()}
         left, top = math.floor(box["x0"]), math.floor(box["y0"])
-        right = min(self.original.width, max(left + 1, round(box["x1"])))
-        bottom = min(self.original.height, max(top + 1, round(box["y1"])))
+        right, bottom = max(left + 1, round(box["x1"])), max(top + 1, round(box["y1"]))
         return left, top, right, bottom
 
     def _boxes(self) -> list[tuple[float, ...]]:
@@ -142,8 +144,12 @@ class Drawing:
 
 
 def class_line(row: Mapping[str, Any]) -> str:
-    """Class explained and its score; the predicted class where it is another."""
+    """Class explained and its score, what it is held against; the predicted class where it is
+    another.
+    """
     line = f"{row['target_name']} {row['score']:.2f}"
+    if row.get("contrast_name") is not None:
+        line += f" and not {row['contrast_name']} {row['contrast_score']:.2f}"
     if row["predicted"] != row["target"]:
         line += f" (predicted {row['predicted_name']} {row['predicted_score']:.2f})"
     return line

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-import torch
 from PIL import Image
 
-from inr_core.metrics import Interval, bootstrap_interval
 from pipeline.images import COLOURS
+from pipeline.results.intervals import Interval, mean_interval
 
 SCORES = ("kept", "removed")  # metrics whose difference goes up
 SHAPE = "perimeter"  # goes to the right
@@ -36,14 +36,14 @@ class Point:
 def points_of(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
     """Each run of these rows of a `MetricsTable`: its perimeter, and how far its scores are apart.
 
-    All are means over areas, then over images.
+    All are means over areas, then over images (each class of one for itself).
     """
-    by_run: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
+    by_run: dict[str, dict[tuple[str, int], dict[str, list[float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )
     for row in rows:
         if row["metric"] in PLOTTED:
-            by_run[row["run"]][row["id"]][row["metric"]].append(row["value"])
+            by_run[row["run"]][row["id"], row["target"]][row["metric"]].append(row["value"])
     return [_point(run, list(images.values())) for run, images in by_run.items()]
 
 
@@ -51,7 +51,7 @@ def _point(run: str, images: Sequence[Mapping[str, Sequence[float]]]) -> Point:
     kept, removed = SCORES
     apart = [mean(image[kept]) - mean(image[removed]) for image in images]
     around = [mean(image[SHAPE]) for image in images]
-    return Point(run, *(bootstrap_interval(torch.tensor(v), seed=0) for v in (around, apart)))
+    return Point(run, *map(mean_interval, (around, apart)))
 
 
 def draw_frontier(points: Sequence[Point]) -> Image.Image:
@@ -87,7 +87,7 @@ def draw_frontier(points: Sequence[Point]) -> Image.Image:
 
 def _row(point: Point) -> dict[str, Any]:
     ends = {
-        f"{axis}{end}": getattr(interval, end)
+        f"{axis}{end}": value if math.isfinite(value := getattr(interval, end)) else interval.mean
         for axis, interval in (("x", point.x), ("y", point.y))
         for end in ("mean", "low", "high")
     }

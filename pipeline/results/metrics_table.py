@@ -69,11 +69,14 @@ class MetricsTable:
             found[area][run][f"{id_} {target}"] = value
         return dict(sorted(found.items(), key=lambda item: item[0] or 0))
 
+    def only(self, metrics: Sequence[str]) -> MetricsTable:
+        """The same with these metrics alone."""
+        wanted = pa.array(metrics, pa.string())
+        return MetricsTable(self.table.filter(pc.is_in(self.table["metric"], value_set=wanted)))
+
     def rows(self, metrics: Sequence[str]) -> list[dict[str, Any]]:
         """Of some metrics."""
-        wanted = pa.array(metrics, pa.string())
-        own = self.table.filter(pc.is_in(self.table["metric"], value_set=wanted))
-        rows: list[dict[str, Any]] = own.to_pylist()
+        rows: list[dict[str, Any]] = self.only(metrics).table.to_pylist()
         return rows
 
     def write(self, uri: str) -> None:

@@ -9,7 +9,8 @@ from fsspec.core import url_to_fs
 from PIL import Image
 
 from pipeline.errors import ImageError, RequestError
-from pipeline.images import read_image
+from pipeline.images import image_bytes, read_image
+from pipeline.members import Member
 from pipeline.paths import plain_path, resolver
 
 
@@ -29,19 +30,26 @@ class Originals:
         image = str(row["image"])
         if self._root is None:
             return image
-        resolve = resolver(self._root)
+        member = Member.of(image)
+        if member is not None:
+            return str(member.in_file(self._file(member.file, self._root)))
+        return self._file(image, self._root)
+
+    def _file(self, file: str, root: str) -> str:
+        """Where a file lies under the root."""
+        resolve = resolver(root)
         for gone in self._gone:
-            if image.startswith(gone):
-                return resolve(image[len(gone) :])
-        parts = image.rpartition("://")[2].lstrip("/").split("/")
+            if file.startswith(gone):
+                return resolve(file[len(gone) :])
+        parts = file.rpartition("://")[2].lstrip("/").split("/")
         for start in range(len(parts)):
             end = "/".join(parts[start:])
-            if _exists(uri := resolve(end)):
-                self._gone.append(image.removesuffix(end))
-                return uri
+            if _exists(found := resolve(end)):
+                self._gone.append(file.removesuffix(end))
+                return found
         raise RequestError(
             f"--root {self._root}: holds no {parts[-1]}, neither directly nor in the folders it "
-            f"lay in ({image}); expected the folder that the images are in now"
+            f"lay in ({file}); expected the folder that the images are in now"
         )
 
     def open(self, row: Mapping[str, Any]) -> Image.Image:
@@ -63,13 +71,9 @@ class Originals:
         """The image's file as it is; RequestError if it cannot be read."""
         uri = self.uri(row)
         try:
-            if "://" not in uri:  # a plain path: fsspec would read a meaning into `::` in it
-                with open(uri, "rb") as file:
-                    return file.read()
-            fs, path = url_to_fs(uri)
-            return bytes(fs.cat_file(path))
-        except Exception as error:  # every store raises its own
-            raise RequestError(f"{uri}: cannot be read: {type(error).__name__}: {error}") from error
+            return image_bytes(uri)
+        except ImageError as error:
+            raise RequestError(f"{uri}: {error.reason}") from error
 
 
 def _exists(uri: str) -> bool:

@@ -22,7 +22,8 @@ CLOSED = {
     "python_enable_replacements": "false",
     "lock_configuration": "true",
 }
-NOT_SHOWN = ("round", "best", "seed", "parameters", "features")  # fixed, or nothing to ask for
+# fixed, or nothing to ask for
+NOT_SHOWN = ("round", "best", "seed", "parameters", "features", "ranking")
 KEYS = ("id", "target")  # what tells explanations apart, as far as a table has it
 
 

@@ -9,11 +9,11 @@ from pipeline.doors import lazy
 
 if TYPE_CHECKING:
     from pipeline.run.batches import chunks
-    from pipeline.run.cluster import Submission
-    from pipeline.run.device import c_compiler, places, prepare_device
-    from pipeline.run.driver import on_ray, prepared, run
+    from pipeline.run.device import Gpus, c_compiler, grows, places, prepare_device
+    from pipeline.run.driver import SUBMISSION, on_ray, prepared, run
     from pipeline.run.estimate import Host, estimate_cost
     from pipeline.run.plan import Request
+    from pipeline.run.prediction import columns, contrast_of, with_contrast
     from pipeline.run.spec import WorkerSpec
     from pipeline.run.status import Status
     from pipeline.run.tally import Progress, Summary

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,10 +33,26 @@ class Actor:
         return str(ray.get_runtime_context().get_node_id())
 
     def ready(
-        self, make: Callable[..., Worker], name: str, change: Mapping[str, Any]
+        self,
+        make: Callable[..., Worker],
+        name: str,
+        change: Mapping[str, Any],
+        files: Mapping[str, Any] | None = None,
+        path: Sequence[str] = (),
     ) -> tuple[str, ...]:
-        """Makes the worker; returns its notes."""
-        self.worker = make(name, **change)
+        """Makes the worker; returns its notes.
+
+        files  that it reads, by URI, as arrays of bytes in the memory of its node
+        path   the driver's, from which it can import; what this node has installed comes first
+        """
+        sys.path.extend(folder for folder in path if folder not in sys.path)
+        if files is None:
+            self.worker = make(name, **change)
+        else:
+            from pipeline.run.cluster import held
+
+            with held(files) as places:
+                self.worker = make(name, files=places, **change)
         return self.worker.notes
 
     def explain(self, shard: Shard, number: int) -> ShardResult:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from inr_core import Explanation
 from pipeline.errors import ImageError
 from pipeline.images import LoadedImage
 from pipeline.manifest import ImageRef
-from pipeline.tables import Row, Rows, failure_row
+from pipeline.run.prediction import Prediction
+from pipeline.tables import Row, Rows, explanation_row, failure_row, image_row, mask_rows
 
 T = TypeVar("T")
+Item = tuple[ImageRef, LoadedImage]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Images that are explained together.
 
-    rgb_BCHW  their pixels on the host, uint8
+    rgb_BCHW  their pixels on the host, uint8 or float32 as they have been loaded
     room      the memory that holds them, for one batch after the other
     """
 
@@ -69,10 +73,47 @@ class Found:
     rows: Rows = field(default_factory=Rows)
     masks: list[Future[list[Row]]] = field(default_factory=list)
 
+    def keep(
+        self,
+        batch: Batch,
+        said: Prediction,
+        explained: Sequence[Sequence[Explanation]],
+        classes: tuple[str, ...],
+        encoders: Executor,
+    ) -> None:
+        """Rows of every image of a batch: of all its classes, or one failure.
+
+        explained  of each class that was asked for, image by image
+        """
+        rest = iter(explained)
+        for item, predicted, asked in zip(batch.items, said.predicted, said.asked, strict=True):
+            if isinstance(asked, ImageError):
+                self.rows.failures.append(failure_row(item[0], asked))
+                continue
+            of_image = [(one, next(rest)) for one in asked]
+            if not all(_is_finite(e) for _, explanations in of_image for e in explanations):
+                error = ImageError(
+                    "explain", "the classifier's scores of masked images are not finite"
+                )
+                self.rows.failures.append(failure_row(item[0], error))
+                continue
+            for one, explanations in of_image:
+                row = image_row(*item, classes, one.target, predicted, one.contrast)
+                self.rows.images.append(row)
+                for e in explanations:
+                    given = item[0].id, one.target[0], e
+                    self.rows.explanations.append(explanation_row(*given))
+                    self.masks.append(encoders.submit(mask_rows, *given))
+
     def finished(self) -> Rows:
         """All rows, the masks' in the order of the images."""
         self.rows.masks = [row for encoded in self.masks for row in encoded.result()]
         return self.rows
+
+
+def _is_finite(explanation: Explanation) -> bool:
+    """Whether all scores of its masks are numbers."""
+    return all(map(math.isfinite, explanation.scores))
 
 
 def usable(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 
 from pipeline.errors import ImageError, RequestError
 from pipeline.images import digest_of, file_state, image_bytes
 from pipeline.manifest import ImageRef, ManifestSummary, pair
+from pipeline.members import Member
 from pipeline.store import Committed
 
 SHOWN = 10
@@ -17,6 +18,7 @@ THREADS = 32  # that ask stores about files, which mostly wait
 CLOCKS_S = 60.0  # that the clocks of this machine, the workers' and the store's may differ
 
 Content = tuple[int, str]  # bytes and digest of a file
+State = tuple[int | None, float | None]
 
 
 def changed_rows(found: ManifestSummary, committed: Committed, retry: bool) -> set[str]:
@@ -66,9 +68,10 @@ def changed_files(
     explained  size and digest of the file that was explained
     since      when the first of them was read; only files changed later are read again
     """
+    state = lru_cache(maxsize=1024)(file_state)  # one request for all images of an archive
     with ThreadPoolExecutor(THREADS) as pool:
         seen = ((ref, known) for ref in refs if (known := explained(ref.id)) is not None)
-        looked = _in_batches(pool, partial(_differs, since=since), seen)
+        looked = _in_batches(pool, partial(_differs, since=since, state=state), seen)
         return {id_ for id_, differs in looked if differs}
 
 
@@ -82,9 +85,14 @@ def _in_batches(
         yield from pool.map(look, batch)
 
 
-def _differs(seen: tuple[ImageRef, Content], since: float) -> tuple[str, bool]:
+def _differs(
+    seen: tuple[ImageRef, Content], since: float, state: Callable[[str], State]
+) -> tuple[str, bool]:
     ref, (size, digest) = seen
-    now, modified = file_state(ref.image)
+    member = Member.of(ref.image)
+    now, modified = state(ref.image if member is None else member.file)
+    if member is not None:
+        now = member.size
     if now is not None and now != size:
         return ref.id, True
     if modified is None or modified < since - CLOCKS_S:

@@ -6,17 +6,45 @@ import ctypes
 import os
 import shutil
 import sys
+from typing import Literal
 
 import torch
 
 from pipeline.errors import RequestError
 
 MALLOPT = {"M_TRIM_THRESHOLD": -1, "M_MMAP_THRESHOLD": -3}  # of glibc's malloc.h
+SHARED = 0.9  # of a GPU's memory, for tensors where workers share it: each has libraries besides
 KEPT_BYTES = 2**30  # freed memory up to this is used again, not given back
 
 
-def places(gpus: int | None, workers: int | None, address: str | None) -> tuple[str, int]:
-    """Device and number of actors: --gpus, else --workers, else whatever this machine has."""
+Gpus = int | Literal["auto"] | None
+
+
+def grows(gpus: Gpus, address: str | None) -> bool:
+    """Whether there are as many workers as the cluster has GPUs for, more and more of them."""
+    return gpus == "auto" and address is not None
+
+
+def places(
+    gpus: Gpus, workers: int | None, address: str | None, gpu: float = 1.0
+) -> tuple[str, int]:
+    """Device and number of actors: --gpus, else --workers, else whatever this machine has.
+
+    gpu  share of one that each worker takes
+    With `auto` on a cluster, which is not asked yet: one.
+    """
+    if grows(gpus, address):
+        if workers is not None:
+            raise RequestError(f"--gpus auto and --workers {workers}: give one of the two")
+        return "cuda", 1
+    if gpus == "auto":
+        gpus = torch.cuda.device_count()
+        if not gpus:
+            raise RequestError(
+                "--gpus auto: this machine has none; use --workers N for CPUs, or --address for a "
+                "cluster"
+            )
+    each = int(1 / gpu)
     here = gpus == 1 and workers == 0  # one GPU, in this process
     if gpus and workers is not None and not here:
         raise RequestError(
@@ -30,11 +58,11 @@ def places(gpus: int | None, workers: int | None, address: str | None) -> tuple[
                 f"--gpus {gpus}: this machine has {visible}; use --workers N for CPUs, or "
                 "--address for a cluster"
             )
-        return "cuda", 0 if here else gpus
+        return "cuda", 0 if here else gpus * each
     if workers is not None:
         return "cpu", workers
     if visible and gpus is None:
-        return "cuda", visible
+        return "cuda", visible * each
     return "cpu", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
@@ -56,6 +84,14 @@ def prepare_device(device: str, threads: int, max_memory: int | None, *, compile
     if max_memory is not None:
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, max_memory / total))
+
+
+def share_of_memory(device: str, gpu: float, max_memory: int | None) -> int | None:
+    """Bytes that a worker's tensors may take: its share of a GPU's, or less; None: no limit."""
+    if device == "cpu" or gpu == 1.0:
+        return max_memory
+    share = int(SHARED * gpu * torch.cuda.get_device_properties(device).total_memory)
+    return share if max_memory is None else min(share, max_memory)
 
 
 def _keep_memory() -> None:

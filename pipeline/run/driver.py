@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from pipeline.run.work import Plan, Work
 from pipeline.run.workers import Workers, run_here
 from pipeline.store import Committed, RunFolder, RunLock, Store
 from pipeline.tables import Shard, ShardResult, cut
+
+SUBMISSION = "XAIPIPE_SUBMISSION"  # variable with the name of the job that this driver is
 
 
 @contextmanager
@@ -38,8 +41,11 @@ def prepared(job: Job) -> Iterator[Request]:
     pool = ThreadPoolExecutor(1)
     request = pool.submit(Request, job)  # not Ray: its processes end with their thread
     pool.shutdown(wait=False)
-    with on_ray(workers, device, job.address):
-        yield request.result()
+    with on_ray(workers, device, job.address, job.gpu_fraction or 1.0, code_to_send(job)):
+        found = request.result()
+        if found.grow:
+            found.workers = max(workers, _scheduler().there(job.gpu_fraction or 1.0))
+        yield found
 
 
 def run(work: Work, report: Callable[[Progress], None], workers: Workers | None = None) -> Summary:
@@ -88,15 +94,24 @@ def run(work: Work, report: Callable[[Progress], None], workers: Workers | None 
             summary = tally.summary(state)
             # what has stopped the run must not be hidden by a summary that cannot be written either
             with nullcontext() if state == "finished" else suppress(RequestError, RunError):
-                folder.write_summary(dataclasses.asdict(summary))
+                submission = os.environ.get(SUBMISSION)
+                folder.write_summary({**dataclasses.asdict(summary), "submission": submission})
     return summary
 
 
-def on_ray(workers: int, device: str, address: str | None) -> AbstractContextManager[None]:
-    """Ray for so many workers, in the block; nothing where there are none."""
+def code_to_send(job: Job) -> str | None:
+    """MODULE:FACTORY of a classifier whose code other machines may lack."""
+    kind, _, name = job.model.partition(":")
+    return name if kind == "python" and job.address is not None else None
+
+
+def on_ray(
+    workers: int, device: str, address: str | None, gpu: float = 1.0, code: str | None = None
+) -> AbstractContextManager[None]:
+    """Ray for so many workers, in the block; nothing where there are none. See `ray_for`."""
     if workers == 0:
         return nullcontext()
-    ray: AbstractContextManager[None] = _scheduler().ray_for(workers, device, address)
+    ray: AbstractContextManager[None] = _scheduler().ray_for(workers, device, address, gpu, code)
     return ray
 
 
@@ -132,8 +147,15 @@ def _nowhere() -> RequestError:
 
 
 def _workers(work: Work, plan: Plan) -> Workers:
-    timeout = work.job.timeout
-    return Workers(make=work.make(plan), count=work.workers, device=work.device, timeout=timeout)
+    return Workers(
+        make=work.make(plan),
+        count=work.workers,
+        device=work.device,
+        timeout=work.job.timeout,
+        gpu=work.gpu,
+        grow=work.grow,
+        files=work.files(),
+    )
 
 
 def _results(
@@ -143,7 +165,7 @@ def _results(
         return run_here(shards, workers, tally.begin)
     run_on_ray = _scheduler().run_on_ray
     found: Iterator[ShardResult | None]
-    found = run_on_ray(shards, workers, address, tally.begin, tally.note)
+    found = run_on_ray(shards, workers, address, tally.begin, tally.note, tally.grown)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """passes     of the classifier per image, forward alone or with gradient
+    """passes     of the classifier per image, forward alone or with gradient; where the number of
+               classes is not known before, per class
     seconds    for the pending images; None when nothing is known
     source     where the figure comes from
     bytes      of the tables, for the pending images
@@ -68,13 +70,14 @@ class Estimate:
 def estimate_cost(request: Request, plan: Plan, committed: Committed) -> Estimate:
     """From the rate of the shards committed so far; else, on CPUs, from a few timed passes."""
     config, method = request.job.config, METHODS[request.job.method]
-    passes = method.passes(config)
+    passes = method.passes(config) * request.rule.count
     seconds, source = _seconds(request, plan, committed, passes)
     networks = method.networks(config)
-    mask_bytes = BYTES_PER_PIXEL * request.classifier.preprocess.crop**2 * len(config.areas)
-    each = max(1, networks) * mask_bytes
+    pixels = math.prod(request.classifier.preprocess.size)
+    mask_bytes = BYTES_PER_PIXEL * pixels * len(config.areas)
+    each = request.rule.count * max(1, networks) * mask_bytes
     if networks:
-        each += networks * 2 * config.mask.network.parameter_count
+        each += request.rule.count * networks * 2 * config.mask.network.parameter_count
     return Estimate(
         passes=passes,
         seconds=seconds,
@@ -90,8 +93,9 @@ def _host(request: Request, plan: Plan, committed: Committed) -> Host | None:
     if ref is None:
         return None
     config = request.job.config
-    masks = max(1, METHODS[request.job.method].networks(config)) * len(config.areas)
-    disc = np.asarray(Image.radial_gradient("L").resize((fields.crop, fields.crop)))
+    networks = max(1, METHODS[request.job.method].networks(config))
+    masks = request.rule.count * networks * len(config.areas)
+    disc = np.asarray(Image.radial_gradient("L").resize(fields.size[::-1]))
     try:
         decoding = _fastest(lambda: load_image(ref.image, fields))
     except ImageError:

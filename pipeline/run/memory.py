@@ -78,9 +78,9 @@ class CudaMeter:
 
     def _explain(self, batch: int, config: InrConfig, microbatch: MicroBatch) -> None:
         """One round of the method, start, steps and scores, on images of noise."""
-        side, device = self.classifier.preprocess.crop, self.classifier.device
+        shape, device = self.classifier.preprocess.shape, self.classifier.device
         METHODS["inr"].explain(
-            torch.randn(batch, 3, side, side, device=device),
+            torch.randn(batch, *shape, device=device),
             torch.zeros(batch, dtype=torch.long, device=device),
             torch.ones(batch, device=device),
             [str(image) for image in range(batch)],
@@ -89,12 +89,12 @@ class CudaMeter:
             seed=self.spec.seed,
             microbatch=microbatch,
             module=self.classifier.module,
-            custom_baseline=torch.zeros(3, side, side, device=device),
+            custom_baseline=torch.zeros(shape, device=device),
         )
 
     def _pass(self, images: int) -> None:
-        side, device = self.classifier.preprocess.crop, self.classifier.device
-        image = torch.zeros(images, 3, side, side, device=device, requires_grad=True)
+        shape, device = self.classifier.preprocess.shape, self.classifier.device
+        image = torch.zeros(images, *shape, device=device, requires_grad=True)
         torch.autograd.grad(self.classifier.classify(image).sum(), image)
         torch.cuda.synchronize(device)
 

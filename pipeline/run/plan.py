@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,54 +14,83 @@ import pyarrow as pa
 import torch
 
 from inr_core import METHODS
-from pipeline.classifiers import PRECISION, Classifier, Precision, load_classifier, one_thread
+from pipeline.classifiers import (
+    PRECISION,
+    Classifier,
+    Precision,
+    TargetRule,
+    load_classifier,
+    one_thread,
+    read_labels,
+)
 from pipeline.errors import ImageError, RequestError
 from pipeline.images import MAX_IMAGE_BYTES, read_image
 from pipeline.job import Job
-from pipeline.manifest import ImageRef, Manifest, coerce, reconcile
+from pipeline.manifest import ImageRef, Manifest, coerce, label_hint, reconcile
 from pipeline.paths import all_redacted, redacted
 from pipeline.run.batches import chunks
 from pipeline.run.changes import changed_files, changed_rows, refuse_changes
-from pipeline.run.device import places
+from pipeline.run.device import grows, places
+from pipeline.run.prediction import contrast_of, with_contrast
 from pipeline.run.spec import WorkerSpec
 from pipeline.run.work import Plan
 from pipeline.run.worker import ShardWorker
 from pipeline.store import Committed, RunFolder, Store
-from pipeline.tables import SCHEMA_VERSION, RunTables, Shard, check_version, first_files
+from pipeline.tables import (
+    SCHEMA_VERSION,
+    RunTables,
+    Shard,
+    check_version,
+    first_files,
+    labels_file,
+)
 
 LARGEST_SHARD = {"cpu": 16, "cuda": 256}  # images: minutes of work, lost when a worker dies
 SHARDS_PER_WORKER = 4  # at least, while there are images enough: so that no worker idles at the end
 # 0: the worker measures. 1: on a CPU, neither larger batches nor more networks at once are faster
 BATCH = MICROBATCH = {"cpu": 1, "cuda": 0}
+FILES = ("torchscript", "export")  # kinds of classifiers whose name is a file
 COMPILE = {"cpu": False, "cuda": True}  # on a CPU, compiled classifiers are not faster
 
 
 class Request:
     """A job of which everything that can be wrong has been looked at.
 
+    notes  what is right, but may not be meant
     Raises RequestError naming what is wrong; nothing has been written or started by then.
     """
 
     def __init__(self, job: Job) -> None:
-        self.job = job
         self.device, self.workers = where(job)
         self.store = None if job.out is None else Store(job.out)
         self.folder = None if self.store is None else RunFolder(self.store)
         self.precision = job.precision or PRECISION[self.device]
+        self.rule = TargetRule.parse(job.targets)
+        self.labels = None if job.labels is None else read_labels(job.labels)
         with one_thread():
             self.classifier = load_classifier(
-                job.model, weights=job.weights, preprocess=job.preprocess
+                job.model,
+                weights=job.weights,
+                preprocess=job.preprocess,
+                head=job.head,
+                labels=self.labels,
             )
             _check_method(job, self.classifier)
+        self._check_targets()
+        config = with_contrast(job.config, self.classifier.classes)
+        self.job = job = job.model_copy(update={"config": config})
         self.manifest = Manifest(
             job.manifest,
             root=job.root,
             select=job.select,
             limit=job.limit,
             classes=self.classifier.classes,
+            labelled=self.rule.kind == "label",
         )
         found = self.manifest.check()
         self.found, self.images = found, found.images
+        hint = label_hint(self.manifest.columns)
+        self.notes = () if hint is None else (hint,)
         stored = None
         if self.folder is not None and not job.overwrite:
             stored = self.folder.fingerprint()
@@ -70,6 +100,21 @@ class Request:
         self.fingerprint = fingerprint(job, self.classifier, self.columns, self.precision)
         if self.folder is not None and stored is not None:
             self.folder.check(self.fingerprint)
+
+    @property
+    def gpu(self) -> float:
+        """See `Workers`."""
+        return self.job.gpu_fraction or 1.0
+
+    @property
+    def grow(self) -> bool:
+        """See `Workers`."""
+        return grows(self.job.gpus, self.job.address)
+
+    def _check_targets(self) -> None:
+        classes = len(self.classifier.classes)
+        if self.rule.kind == "top" and self.rule.count > classes:
+            raise RequestError(f"--targets {self.rule}: the classifier has {classes} classes")
 
     def committed(self) -> Committed:
         """What the output holds already and is to stay.
@@ -136,19 +181,33 @@ class Request:
             microbatch=job.microbatch or MICROBATCH[self.device],
             compile=COMPILE[self.device] if job.compile is None else job.compile,
             max_memory=job.max_memory,
+            gpu=self.gpu,
             baseline=job.baseline,
             shard=shard,
             workers=max(1, self.workers),
             max_image_bytes=job.max_image_bytes or MAX_IMAGE_BYTES,
+            targets=self.rule,
+            head=job.head,
+            labels=self.labels,
         )
 
     def make(self, plan: Plan) -> Callable[..., ShardWorker]:
         """Makes a worker; travels to where it works."""
         return partial(ShardWorker, self.worker_spec(plan.shard_size))
 
+    def files(self) -> tuple[str, ...]:
+        """The classifier's weights and the baseline, where workers may be far from them."""
+        kind, _, name = self.job.model.partition(":")
+        model = name if kind in FILES else None
+        found = [uri for uri in (model, self.job.weights, self.job.baseline) if uri is not None]
+        far = self.job.address is not None
+        return tuple(uri for uri in found if far or "://" in uri)
+
     def first_files(self) -> dict[str, bytes]:
         """What lies beside the tables from the start, by name."""
-        return first_files(self.columns, redacted(self.job.model), self.job.method)
+        contrast = contrast_of(self.job.config) is not None
+        files = first_files(self.columns, redacted(self.job.model), self.job.method, contrast)
+        return files if self.labels is None else {**files, **labels_file(self.labels)}
 
     def about(self) -> dict[str, Any]:
         """What the stored plan says of it besides the counts."""
@@ -181,6 +240,7 @@ def fingerprint(
 ) -> dict[str, Any]:
     """What decides the tables: a run with another fingerprint needs another output.
 
+    Null stands for what was so before there was a choice: runs of that time go on.
     Not in it: how many images at once, on how many workers, compiled or not. These change sums in
     their last bits, on GPUs only or when asked for, and a run may go on with others.
     """
@@ -189,8 +249,11 @@ def fingerprint(
         "method": job.method,
         "model": job.model,
         "weights": classifier.digest,
-        "preprocess": dataclasses.asdict(classifier.preprocess),
+        "preprocess": classifier.preprocess.facts(),
         "precision": precision,
+        "targets": job.targets,
+        "head": None if job.head == "softmax" else job.head,
+        "labels": None if job.labels is None else _digest(classifier.classes),
         "baseline": _image_digest(job.baseline),
         "seed": job.seed,
         "columns": [[name, str(type_)] for name, type_ in columns.items()],
@@ -201,11 +264,15 @@ def fingerprint(
 
 
 def _check_method(job: Job, classifier: Classifier) -> None:
-    side = classifier.preprocess.crop
+    image = torch.zeros(1, *classifier.preprocess.shape)
     try:
-        METHODS[job.method].check(classifier.module, torch.zeros(1, 3, side, side))
+        METHODS[job.method].check(classifier.module, image)
     except ValueError as error:
         raise RequestError(f"--method {job.method} with --model {job.model}: {error}") from error
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.blake2b(json.dumps(names).encode(), digest_size=16).hexdigest()
 
 
 def _image_digest(uri: str | None) -> str | None:
@@ -220,7 +287,12 @@ def _image_digest(uri: str | None) -> str | None:
 
 def where(job: Job) -> tuple[str, int]:
     """Device and number of actors: --gpus, else --workers, else whatever this machine has."""
-    device, workers = places(job.gpus, job.workers, job.address)
+    device, workers = places(job.gpus, job.workers, job.address, job.gpu_fraction or 1.0)
+    if device == "cpu" and job.gpu_fraction is not None:
+        raise RequestError(
+            f"--gpu-fraction {job.gpu_fraction:g}: is of GPU workers, but this run has CPU "
+            "workers; leave it out, or give --gpus N"
+        )
     if device == "cpu" and job.max_memory is not None:
         raise RequestError(
             f"--max-memory {job.max_memory.human_readable(decimal=True)}: bounds what a GPU worker "

@@ -13,13 +13,14 @@ import ray
 
 from pipeline.errors import BrokenWorker, RunError
 from pipeline.run.actor import IN_FLIGHT, Actor, Place, Slot
-from pipeline.run.cluster import Draining, dead_end, missing
-from pipeline.run.workers import Note, Ready, Workers
+from pipeline.run.cluster import Draining, dead_end, driver_path, missing, share, there
+from pipeline.run.workers import Grown, Note, Ready, Workers
 
 FAILED_STARTS = 3  # of a place in a row
 START_S = 1800.0  # for a worker on its node to be ready
 TELL_S = 20.0  # without a worker until it is said what is missing
 ALIVE_S = 600.0  # without any worker, after which the run ends
+GROW_S = 5.0  # between two looks at whether the cluster has grown
 
 
 class Pool:
@@ -28,21 +29,26 @@ class Pool:
     Raises RunError where no worker starts, or where there is no place for one.
     """
 
-    def __init__(self, workers: Workers, ready: Ready, note: Note) -> None:
-        self.workers, self.ready, self.note = workers, ready, note
+    def __init__(self, workers: Workers, ready: Ready, note: Note, grown: Grown) -> None:
+        self.workers, self.ready, self.note, self.grown = workers, ready, note, grown
         self.slots: list[Slot] = []
         self.started = 0
         self.draining = Draining()
         self.alive = time.monotonic()  # when a worker was seen last
         self.told = False
-        gpus = 1 if workers.device == "cuda" else 0
-        remote: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)
+        self.gpu = workers.gpu if workers.device == "cuda" else 0
+        self.places = 0
+        self.next_growth = 0.0
+        self.files: Any = None
+        remote: Any = ray.remote(num_cpus=1, num_gpus=self.gpu, max_restarts=0, max_task_retries=0)
         self.actor_class = remote(Actor).options(max_concurrency=IN_FLIGHT)
 
     def open(self) -> None:
         """Start all workers."""
+        if self.workers.files:
+            self.files = share(self.workers.files)
         for _ in range(self.workers.count):
-            self.start(Place())
+            self._add_place()
 
     def close(self) -> None:
         """End all workers."""
@@ -55,12 +61,16 @@ class Pool:
         name = f"worker-{self.started}"
         self.started += 1
         placed = actor.node.remote()
-        ready = actor.ready.remote(self.workers.make, name, dict(place.change))
+        given = dict(place.change), self.files, driver_path()
+        ready = actor.ready.remote(self.workers.make, name, *given)
         self.slots.append(Slot(place, actor, placed, ready))
 
     def look(self) -> None:
-        """See to nodes that go, and to a run without workers."""
+        """See to nodes that go or have come, and to a run without workers."""
         self.draining.look()
+        if self.workers.grow and time.monotonic() >= self.next_growth:
+            self.next_growth = time.monotonic() + GROW_S
+            self._grow()
         for slot in [slot for slot in self.slots if slot.node in self.draining]:
             if not slot.leaving:
                 slot.leaving = True
@@ -101,6 +111,19 @@ class Pool:
         late = time.monotonic() - slot.since > START_S
         return slot.starting is not None and slot.placed is None and late
 
+    def _add_place(self) -> None:
+        self.places += 1
+        self.start(Place())
+
+    def _grow(self) -> None:
+        """As many workers as the cluster has room for; those whose node went wait for another."""
+        more = there(self.gpu) - self.places
+        for _ in range(more):
+            self._add_place()
+        if more > 0:
+            self.grown(self.places)
+            self.note(f"the cluster has grown: {self.places} workers")
+
     def _remove(self, slot: Slot) -> None:
         self.slots.remove(slot)
         ray.kill(slot.actor)  # an unreachable actor must not go on in secret
@@ -133,11 +156,12 @@ class Pool:
         patience = ALIVE_S if timeout is None else max(TELL_S, timeout)
         late = f"no worker has been alive for {waited:.0f} s" if waited > patience else None
         if reason := dead_end() or late:
-            raise RunError(f"{reason}: {missing(self.workers.count, self.workers.device)}")
+            raise RunError(f"{reason}: {missing(self.places, self.gpu)}")
         if not self.told:
             self.told = True
-            what = missing(self.workers.count, self.workers.device)
-            self.note(f"Ray has no place for a worker yet: {what}")
+            until = f"the run ends if there is none within {patience:.0f} s (--timeout)"
+            asked = missing(self.places, self.gpu)
+            self.note(f"Ray has no place for a worker yet: {asked}; {until}")
 
 
 def last_line(error: BaseException) -> str:

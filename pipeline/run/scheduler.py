@@ -21,22 +21,27 @@ from pipeline.run.actor import IN_FLIGHT, Slot
 from pipeline.run.attempts import DEATHS_PER_SHARD, Attempts
 from pipeline.run.cluster import ray_for
 from pipeline.run.pool import Pool
-from pipeline.run.workers import Note, Ready, Workers
+from pipeline.run.workers import Grown, Note, Ready, Workers
 from pipeline.tables import Shard, ShardResult
 
 TICK_S = 0.5
 
 
 def run_on_ray(
-    shards: Iterator[Shard], workers: Workers, address: str | None, ready: Ready, note: Note
+    shards: Iterator[Shard],
+    workers: Workers,
+    address: str | None,
+    ready: Ready,
+    note: Note,
+    grown: Grown = lambda count: None,
 ) -> Iterator[ShardResult | None]:
     """Explain the shards on actors; yields results as they come, None while waiting.
 
     address  see `ray_for`
     Raises RunError when workers do not start, die on every image, or have no place to be.
     """
-    with ray_for(workers.count, workers.device, address):
-        scheduler = _Scheduler(shards, workers, ready, note)
+    with ray_for(workers.count, workers.device, address, workers.gpu):
+        scheduler = _Scheduler(shards, workers, ready, note, grown)
         try:
             yield from scheduler.run()
         finally:
@@ -44,9 +49,11 @@ def run_on_ray(
 
 
 class _Scheduler:
-    def __init__(self, shards: Iterator[Shard], workers: Workers, ready: Ready, note: Note) -> None:
+    def __init__(
+        self, shards: Iterator[Shard], workers: Workers, ready: Ready, note: Note, grown: Grown
+    ) -> None:
         self.attempts = Attempts(shards, workers.timeout)
-        self.pool = Pool(workers, ready, note)
+        self.pool = Pool(workers, ready, note, grown)
 
     def run(self) -> Iterator[ShardResult | None]:
         self.pool.open()

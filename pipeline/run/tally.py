@@ -42,6 +42,19 @@ class Summary(Progress):
     state: str
     finished: float
 
+    def exit_code(self, accept_failures: bool) -> int:
+        """0: no failure stands; 3: some do; 1: stopped, or nothing is explained; 130: interrupted.
+
+        accept_failures  failures that stand are none
+        """
+        if self.state != "finished":
+            return 130 if self.state == "interrupted" else 1
+        if not (self.failed or self.failed_before):
+            return 0
+        if not self.explained and self.done_before == self.failed_before:
+            return 1
+        return 0 if accept_failures else 3
+
 
 @dataclass(slots=True)
 class Tally:
@@ -69,6 +82,10 @@ class Tally:
             self.note(note)
         self.began = self.began or time.monotonic()
         self.ready = min(self.workers, self.ready + 1)  # replacements do not count
+
+    def grown(self, workers: int) -> None:
+        """There are so many workers now."""
+        self.workers = workers
 
     def note(self, text: str) -> None:
         """Something that the user should know."""

@@ -83,6 +83,14 @@ class Work(Protocol):
     def folder(self) -> RunFolder | None:
         """Its fingerprint, plans and commits."""
 
+    @property
+    def gpu(self) -> float:
+        """See `Workers`."""
+
+    @property
+    def grow(self) -> bool:
+        """See `Workers`."""
+
     def committed(self) -> Committed:
         """What is done already and is to stay."""
 
@@ -94,6 +102,9 @@ class Work(Protocol):
 
     def make(self, plan: Plan) -> Callable[..., Worker]:
         """Makes a worker, see `Workers`; travels to where it works."""
+
+    def files(self) -> tuple[str, ...]:
+        """What workers on Ray read besides images, by URI, see `Workers`."""
 
     def first_files(self) -> dict[str, bytes]:
         """What lies beside the tables from the start, by name."""

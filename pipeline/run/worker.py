@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,31 +24,38 @@ from inr_core import (
 )
 from pipeline.classifiers import Classifier, helpers, load_classifier
 from pipeline.errors import BrokenWorker, ImageError, describe
-from pipeline.images import LoadedImage, closed, load_image, normalise, one_ahead, prefetch
+from pipeline.images import (
+    AHEAD,
+    READERS,
+    LoadedImage,
+    Together,
+    closed,
+    decoded,
+    load_image,
+    normalise,
+    one_ahead,
+    prefetch,
+)
 from pipeline.manifest import ImageRef
-from pipeline.run.batches import Batch, Found, Staging, chunks, usable
-from pipeline.run.device import c_compiler, prepare_device
+from pipeline.run.batches import Batch, Found, Item, Staging, chunks, usable
+from pipeline.run.device import c_compiler, prepare_device, share_of_memory
 from pipeline.run.memory import CudaMeter, batch_for, best_microbatch, sizes_of_calls
-from pipeline.run.prediction import predict
+from pipeline.run.prediction import Asked, Asking, Prediction, columns, contrast_of, scores_of
 from pipeline.run.spec import WorkerSpec
 from pipeline.run.turns import Turn
-from pipeline.tables import (
-    Shard,
-    ShardResult,
-    explanation_row,
-    failure_row,
-    image_row,
-    mask_rows,
-    shard_result,
-)
+from pipeline.tables import Shard, ShardResult, failure_row, shard_result
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a batch could not be explained, without the tensors that an error holds on to."""
+    """Why a batch could not be explained, without the tensors that an error holds on to.
+
+    together  how many of its images, or of the classes asked for, were worked on at once
+    """
 
     reason: str
     memory: bool
+    together: int
 
 
 class ShardWorker:
@@ -55,6 +63,7 @@ class ShardWorker:
 
     record      whether a GPU's steps may be recorded as CUDA graphs
     classifier  instead of the one that `spec` names; load: instead of reading images by their path
+    files       where files of the spec lie, only until the worker is made
     spec        as given, but with the batch sizes that are used
     notes       what the user should know about this worker; a result brings those that came later
     """
@@ -67,7 +76,11 @@ class ShardWorker:
         record: bool = True,
         classifier: Classifier | None = None,
         load: Callable[[ImageRef], LoadedImage] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
+        spec = spec.moved(files or {})
+        limit = share_of_memory(spec.device, spec.gpu, spec.max_memory)
+        spec = replace(spec, max_memory=limit)
         prepare_device(spec.device, spec.threads, spec.max_memory, compile=spec.compile)
         self.name = name or socket.gethostname()
         self.classifier = classifier or load_classifier(
@@ -76,6 +89,8 @@ class ShardWorker:
             preprocess=spec.preprocess,
             device=spec.device,
             precision=spec.precision,
+            head=spec.head,
+            labels=spec.labels,
         )
         self.frozen = self.classifier.module
         self.notes = (*notes_at_start(spec), *self.frozen.notes)
@@ -85,9 +100,11 @@ class ShardWorker:
             self._settle(record=spec.compile and record)
         except CaptureFailed as error:  # an error now would say nothing to those that come next
             self.broken = _useless(error)
+        self.asking = Asking(spec.targets, contrast_of(spec.config), self.classifier.classes)
         self.baseline = self._load_baseline()
-        self._load = load or self._read
-        self.threads = helpers(spec.device, spec.workers)
+        self._own_load = load
+        self.threads = max(1, round(spec.gpu * helpers(spec.device, spec.workers)))
+        self.decoding = threading.Semaphore(self.threads)  # more threads only wait for files
         self.encoders = ThreadPoolExecutor(self.threads, thread_name_prefix="encode")
 
     def __call__(self, shard: Shard, turn: Turn | None = None) -> ShardResult:
@@ -100,19 +117,26 @@ class ShardWorker:
         if self.broken is not None:
             raise self.broken
         found = Found()
-        decoded = prefetch(shard.refs, self._load, ahead=2 * self.spec.batch, threads=self.threads)
+        loaded = self._loaded(shard)
         batches = one_ahead(
             self.staging.batch(chunk)
-            for chunk in chunks(usable(decoded, found.rows), self.spec.batch)
+            for chunk in chunks(usable(loaded, found.rows), self.spec.batch)
         )
-        with closed(decoded), closing(batches), turn or nullcontext():
+        with closed(loaded), closing(batches), turn or nullcontext():
             started = time.monotonic()
             for batch in batches:
                 self._explain_or_isolate(batch, found)
                 self.staging.release(batch)
             seconds = time.monotonic() - started
             news = self._news()
-        result = shard_result(shard, found.finished(), self.spec.extra_types, seconds, self.name)
+        result = shard_result(
+            shard,
+            found.finished(),
+            self.spec.extra_types,
+            seconds,
+            self.name,
+            contrast=self.asking.contrast is not None,
+        )
         return replace(result, notes=news)
 
     def _settle(self, *, record: bool) -> None:
@@ -161,8 +185,18 @@ class ShardWorker:
         pixels = load_image(self.spec.baseline, self.classifier.preprocess).pixels
         return pixels.to(self.classifier.device)
 
-    def _read(self, ref: ImageRef) -> LoadedImage:
-        return load_image(ref.image, self.classifier.preprocess, self.spec.max_image_bytes)
+    def _loaded(self, shard: Shard) -> Generator[tuple[ImageRef, LoadedImage | ImageError]]:
+        """The shard's images in order, read and decoded in threads."""
+        ahead = max(AHEAD, 2 * self.spec.batch)
+        if self._own_load is not None:
+            return prefetch(shard.refs, self._own_load, ahead=ahead, threads=self.threads)
+        read = Together([ref.image for ref in shard.refs], self.spec.max_image_bytes)
+        return prefetch(shard.refs, partial(self._load, read), ahead=ahead, threads=READERS)
+
+    def _load(self, read: Callable[[str], bytes], ref: ImageRef) -> LoadedImage:
+        data = read(ref.image)
+        with self.decoding:
+            return decoded(data, self.classifier.preprocess)
 
     def _news(self) -> tuple[str, ...]:
         """What has been given up since the last time."""
@@ -181,8 +215,8 @@ class ShardWorker:
         while start < len(batch):
             part = batch[start : start + self.batch]
             failure = self._attempt(part, found)
-            if failure is not None and failure.memory and len(part) > 1:
-                self.batch = len(part) // 2
+            if failure is not None and failure.memory and failure.together > 1:
+                self.batch = failure.together // 2
                 self.microbatch.kept.clear()
                 continue
             if failure is not None and len(part) == 1:
@@ -195,8 +229,16 @@ class ShardWorker:
 
     def _attempt(self, batch: Batch, found: Found) -> Failure | None:
         """Explain a batch; returns why it could not be done."""
+        together = len(batch)
         try:
-            self._explain(batch, found)
+            image_BCHW, said = self._look(batch)
+            together = min(self.batch, len(said.all_asked))
+            explained = [
+                explanations
+                for asked in chunks(said.all_asked, self.batch)
+                for explanations in self._explain(image_BCHW, asked, batch.items)
+            ]
+            found.keep(batch, said, explained, self.classifier.classes, self.encoders)
         except CaptureFailed as error:
             raise _useless(error) from None
         except Exception as error:  # whatever the model raises for an image is that image's failure
@@ -204,40 +246,32 @@ class ShardWorker:
             if isinstance(error, torch.AcceleratorError) and not memory:
                 raise BrokenWorker(describe(error)) from None  # the GPU answers nothing any more
             reason = error.reason if isinstance(error, ImageError) else describe(error)
-            return Failure(reason, memory)
+            return Failure(reason, memory, together)
         return None
 
-    def _explain(self, batch: Batch, found: Found) -> None:
+    def _look(self, batch: Batch) -> tuple[Tensor, Prediction]:
+        """The images as the classifier takes them, and what it says of them."""
         rgb_BCHW = batch.rgb_BCHW.to(self.classifier.device, non_blocking=True)
         image_BCHW = normalise(rgb_BCHW, self.classifier.preprocess)
-        refs = [ref for ref, _ in batch.items]
-        said = predict(image_BCHW, refs, self._classify, self.microbatch)
-        explained = METHODS[self.spec.method].explain(
-            image_BCHW,
-            said.target_B,
-            said.score_B,
-            [ref.id for ref in refs],
-            self._classify,
-            self.spec.config,
+        score_BK = scores_of(image_BCHW, self._classify, self.classifier.head, self.microbatch)
+        return image_BCHW, self.asking.of(score_BK, [ref for ref, _ in batch.items])
+
+    def _explain(
+        self, image_BCHW: Tensor, asked: Sequence[Asked], items: Sequence[Item]
+    ) -> list[list[Explanation]]:
+        """Explanations of each class asked for."""
+        return METHODS[self.spec.method].explain(
+            image_BCHW[[one.image for one in asked]],
+            **columns(asked, self.classifier.device),
+            ids=[items[one.image][0].id for one in asked],
+            classify=self._classify,
+            config=self.spec.config,
             seed=self.spec.seed,
             microbatch=self.microbatch,
             module=self.classifier.module,
             custom_baseline=self.baseline,
+            head=self.classifier.head,
         )
-        for b, (ref, loaded) in enumerate(batch.items):
-            if not all(map(_is_finite, explained[b])):
-                error = ImageError(
-                    "explain", "the classifier's scores of masked images are not finite"
-                )
-                found.rows.failures.append(failure_row(ref, error))
-                continue
-            classes, target = self.classifier.classes, said.target[b]
-            row = image_row(ref, loaded, classes, target, said.predicted[b])
-            found.rows.images.append(row)
-            for explanation in explained[b]:
-                found.rows.explanations.append(explanation_row(ref.id, target[0], explanation))
-                encoded = self.encoders.submit(mask_rows, ref.id, target[0], explanation)
-                found.masks.append(encoded)
 
     def _classify(self, image_MCHW: Tensor) -> Tensor:
         """Logits of images, (M, K); ImageError if there are not as many as there are classes."""
@@ -248,11 +282,6 @@ class ShardWorker:
                 "explain", f"the classifier returned {tuple(logits_MK.shape)}, expected {expected}"
             )
         return logits_MK
-
-
-def _is_finite(explanation: Explanation) -> bool:
-    """Whether all scores of its masks are numbers."""
-    return all(map(math.isfinite, (*explanation.kept, *explanation.removed)))
 
 
 def notes_at_start(spec: WorkerSpec) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pipeline.tables import Shard, ShardResult
 
 Ready = Callable[[tuple[str, ...]], None]  # called with the notes of each worker that is ready
 Note = Callable[[str], None]  # called with what else the user should know, perhaps repeatedly
+Grown = Callable[[int], None]  # called with the number of workers where it has grown
 
 
 class Worker(Protocol):
@@ -30,16 +31,21 @@ class Workers:
     """Who explains the shards.
 
     make     makes the worker of this name, in the process where it works; with keywords as in
-             `BrokenWorker.change` where one has died
+             `BrokenWorker.change` where one has died; `files` says where the files lie, if any
     count    of workers; 0 is one in this process, without Ray
-    device   `cpu`, or `cuda` for one GPU each
+    device   `cpu`, or `cuda` for a GPU each, or the share `gpu` of one
     timeout  seconds for a shard, and without any worker; None: as long as seems reasonable
+    grow     there are more as soon as the cluster has more GPUs
+    files    that every worker reads, by URI: they reach a node once
     """
 
     make: Callable[..., Worker]
     count: int
     device: str
     timeout: float | None = None
+    gpu: float = 1.0
+    grow: bool = False
+    files: tuple[str, ...] = ()
 
 
 def run_here(

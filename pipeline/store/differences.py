@@ -7,7 +7,10 @@ from typing import Any
 
 
 def differing(one: Any, other: Any) -> list[tuple[str, str, str]]:
-    """(dotted name, value of one, value of the other) of leaves that differ; "nothing" for none."""
+    """(dotted name, value of one, value of the other) of leaves that differ.
+
+    "nothing" for none, which null is as well: a setting that came later says nothing of what was.
+    """
     ours, theirs = _flat(one), _flat(other)
     return [
         (name, ours.get(name, "nothing"), theirs.get(name, "nothing"))
@@ -19,7 +22,7 @@ def differing(one: Any, other: Any) -> list[tuple[str, str, str]]:
 def _flat(content: Any, path: str = "") -> dict[str, str]:
     """Leaves of nested mappings by dotted path, as JSON."""
     if not isinstance(content, dict) or not content:
-        return {path: json.dumps(content)}
+        return {} if content is None else {path: json.dumps(content)}
     leaves: dict[str, str] = {}
     for key, value in content.items():
         leaves |= _flat(value, f"{path}.{key}" if path else key)

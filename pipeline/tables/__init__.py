@@ -12,10 +12,13 @@ if TYPE_CHECKING:
         ExplainedImage,
         MaskArray,
         RunSettings,
+        placed,
         rendered,
         whole_box,
     )
     from pipeline.tables.index import FileIndex
+    from pipeline.tables.labels import labels_file, stored_labels
+    from pipeline.tables.partitions import Partitions
     from pipeline.tables.reader import RunReader, read
     from pipeline.tables.records import (
         Row,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.tables.reviews import THING, VERDICTS, WITHDRAWN, write_reviews
     from pipeline.tables.run_tables import RunTables, most_frequent
     from pipeline.tables.schemas import (
+        CONTRAST,
         FAILURES,
         IMAGES,
         SCHEMA_VERSION,

@@ -25,10 +25,10 @@ ROWS = {
 
 
 def first_files(
-    extra_types: Mapping[str, pa.DataType], model: str, method: str
+    extra_types: Mapping[str, pa.DataType], model: str, method: str, contrast: bool = False
 ) -> dict[str, bytes]:
     """The empty tables of a run and its card, by name."""
-    tables = schemas(extra_types).items()
+    tables = schemas(extra_types, contrast).items()
     empty = {f"{table}/{EMPTY}": _without_rows(schema) for table, schema in tables}
     return {**empty, CARD: _card(model, method).encode()}
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from inr_core import METHODS, MaskConfig, render
 from pipeline.errors import RequestError
+from pipeline.images import pair
 from pipeline.tables.records import pixels_of
 
 MaskArray = np.ndarray[Any, np.dtype[np.uint8]]
@@ -26,14 +27,14 @@ class RunSettings:
     uri       of the run, for messages
     config    settings of its method (InrConfig, ...)
     networks  whether it stored networks, from which masks of any area can be rendered
-    side      of the classifier's input, in pixels
+    size      of the classifier's input: height and width, in pixels
     """
 
     uri: str
     method: str
     config: Any
     networks: bool
-    side: int
+    size: tuple[int, int]
 
     @classmethod
     def of(cls, fingerprint: Mapping[str, Any], uri: str) -> RunSettings:
@@ -44,8 +45,8 @@ class RunSettings:
         config: Any = TypeAdapter(method.config).validate_python(
             {field: value for field, value in fingerprint.items() if field in names}
         )
-        side = fingerprint["preprocess"]["crop"]
-        return cls(uri, name, config, method.networks(config) > 0, side)
+        size = pair(fingerprint["preprocess"]["crop"])
+        return cls(uri, name, config, method.networks(config) > 0, size)
 
     def largest_area(self, round_: int) -> float:
         """The largest area that a mask of this round can have."""
@@ -60,6 +61,18 @@ def whole_box(crop: Mapping[str, float]) -> tuple[int, int, int, int]:
     """A box in whole pixels: left, top, right, bottom."""
     left, top, right, bottom = (round(crop[side]) for side in ("x0", "y0", "x1", "y1"))
     return left, top, right, bottom
+
+
+def placed(mask_HW: MaskArray, box: tuple[int, int, int, int], size: tuple[int, int]) -> MaskArray:
+    """A mask of a box in an image of (height, width), 0 outside; the box may reach beyond it."""
+    x0, y0, x1, y1 = box
+    height, width = size
+    whole = np.zeros(size, np.uint8)
+    rows, columns = slice(max(0, y0), min(height, y1)), slice(max(0, x0), min(width, x1))
+    whole[rows, columns] = mask_HW[
+        rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0
+    ]
+    return whole
 
 
 def rendered(
@@ -107,12 +120,15 @@ class ExplainedImage:
         )
 
     def telling_area(self, round_: int = 0) -> float:
-        """The minimal area of the best restart; if it has none, the middle one that is stored."""
+        """The smallest stored area of the best restart that is at least its minimal one; if it
+        has none, the middle one that is stored.
+        """
         best = self.best(round_)
-        if best["minimal_area"] is not None:
-            return float(best["minimal_area"])
-        stored = [m["area"] for m in self.masks_of(best["restart"], round_)]
-        return float(stored[len(stored) // 2])
+        stored = [float(m["area"]) for m in self.masks_of(best["restart"], round_)]
+        minimal = best["minimal_area"]
+        if minimal is None:
+            return stored[len(stored) // 2]
+        return next((area for area in stored if area >= minimal), stored[-1])
 
     def masks_of(self, restart: int, round_: int) -> Rows:
         """Rows of the masks of one explanation."""
@@ -135,7 +151,7 @@ class ExplainedImage:
         self.check_renders(areas, round)
         restart = self.best(round, restart)["restart"]
         chain = [e for e in self.explanations if e["restart"] == restart and e["round"] <= round]
-        size = size or (self.settings.side, self.settings.side)
+        size = size or self.settings.size
         return list(rendered(chain, areas, size, self.settings.config.mask))
 
     def stored(self, area: float, *, restart: int | None = None, round: int = 0) -> MaskArray:
@@ -164,11 +180,11 @@ class ExplainedImage:
 
     def original(self, area: float, *, restart: int | None = None, round: int = 0) -> MaskArray:
         """The mask in the pixels of the upright original, 0 outside what the classifier saw."""
-        x0, y0, x1, y1 = whole_box(self.row["crop"])
-        whole = np.zeros((self.row["height"], self.row["width"]), np.uint8)
+        box = whole_box(self.row["crop"])
+        x0, y0, x1, y1 = box
         size = (y1 - y0, x1 - x0)
-        whole[y0:y1, x0:x1] = self.sized([area], restart=restart, round=round, size=size)[0]
-        return whole
+        (mask,) = self.sized([area], restart=restart, round=round, size=size)
+        return placed(mask, box, (self.row["height"], self.row["width"]))
 
     def check_renders(self, areas: Sequence[float], round_: int) -> None:
         """RequestError where there is no network, or no room for these areas in the round."""

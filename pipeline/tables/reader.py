@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Container, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow.parquet as pq
 
@@ -14,10 +14,24 @@ from pipeline.store import name_of
 from pipeline.tables.explained import ExplainedImage, MaskArray, RunSettings
 from pipeline.tables.run_tables import RunTables
 
+if TYPE_CHECKING:
+    from pipeline.tables.partitions import Partitions
 
-def read(uri: str) -> RunReader:
-    """Open a run's output; RequestError if there is none at `uri`."""
-    return RunReader(uri)
+
+@overload
+def read(uri: str) -> RunReader: ...
+@overload
+def read(uri: list[str]) -> Partitions: ...
+def read(uri: str | list[str]) -> RunReader | Partitions:
+    """Open a run's output, or those of a run in parts, of which each may be a glob.
+
+    RequestError if there is none at `uri`.
+    """
+    if isinstance(uri, str):
+        return RunReader(uri)
+    from pipeline.tables.partitions import Partitions
+
+    return Partitions(uri)
 
 
 class RunReader(RunTables):
@@ -36,10 +50,14 @@ class RunReader(RunTables):
 
     def explained(self, id_: str, target: int | None = None) -> ExplainedImage:
         """All that the tables hold about one image and class, by default the first class
-        explained; RequestError if they have nothing of this id.
+        explained; RequestError if they have nothing of this id, or of this class.
         """
         rows = self.images_of(id_)
-        row = next((r for r in rows if r["target"] == target), rows[0])
+        chosen = [r for r in rows if target is None or r["target"] == target]
+        if not chosen:
+            known = ", ".join(f"{r['target']} ({r['target_name']})" for r in rows)
+            raise RequestError(f"{id_}: class {target} is not explained; explained are {known}")
+        row = chosen[0]
         key = row["target"]
 
         def own(table: str) -> list[dict[str, Any]]:
@@ -82,12 +100,14 @@ class RunReader(RunTables):
         round: int = 0,
         size: tuple[int, int] | None = None,
         original: bool = False,
+        target: int | None = None,
     ) -> MaskArray:
         """A mask from the stored network: (height, width) uint8, 255 = keep.
 
         area      any fraction of the classifier's input in (0, 1), trained on or not
         restart   None: the best one of the round
         size      (height, width) of the part the classifier saw; None: the classifier's input
+        target    class index, where several are explained; None: the first one
         original  the mask in the pixels of the upright original image instead, 0 outside the part
                   that the classifier saw; excludes `size`
         Raises RequestError for an unknown image, restart or round, for an impossible area, and for
@@ -95,17 +115,23 @@ class RunReader(RunTables):
         """
         if original and size is not None:
             raise RequestError("render: give either size or original=True")
-        one = self.explained(id_)
+        one = self.explained(id_, target)
         if original:
             one.check_renders([area], round)
             return one.original(area, restart=restart, round=round)
         return one.render([area], restart=restart, round=round, size=size)[0]
 
     def stored_mask(
-        self, id_: str, area: float, *, restart: int | None = None, round: int = 0
+        self,
+        id_: str,
+        area: float,
+        *,
+        restart: int | None = None,
+        round: int = 0,
+        target: int | None = None,
     ) -> MaskArray:
-        """The 8-bit mask in the table, (height, width) uint8, 255 = keep."""
-        return self.explained(id_).stored(area, restart=restart, round=round)
+        """The 8-bit mask in the table, (height, width) uint8, 255 = keep; see `render`."""
+        return self.explained(id_, target).stored(area, restart=restart, round=round)
 
     def largest_area(self, round: int) -> float:
         """The largest area that a mask of this round can have."""

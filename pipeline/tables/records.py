@@ -25,15 +25,26 @@ def image_row(
     classes: tuple[str, ...],
     target: tuple[int, float],
     predicted: tuple[int, float],
+    contrast: tuple[int, float] | None = None,
 ) -> Row:
-    """One explained image; `target` and `predicted` are (class index, score)."""
+    """One explained class of an image; `target`, `predicted` and `contrast`, if the class is held
+    against another one, are (class index, score).
+    """
     x0, y0, x1, y1 = loaded.crop
+    against: Row = {}
+    if contrast is not None:
+        against = {
+            "contrast": contrast[0],
+            "contrast_name": classes[contrast[0]],
+            "contrast_score": contrast[1],
+        }
     return {
         "id": ref.id,
         "image": ref.image,
         "target": target[0],
         "target_name": classes[target[0]],
         "score": target[1],
+        **against,
         "predicted": predicted[0],
         "predicted_name": classes[predicted[0]],
         "predicted_score": predicted[1],
@@ -42,8 +53,18 @@ def image_row(
         "crop": {"x0": x0, "y0": y0, "x1": x1, "y1": y1},
         "bytes": loaded.bytes,
         "digest": loaded.digest,
-        **ref.extra,
+        **_carried(ref, target[0]),
     }
+
+
+def _carried(ref: ImageRef, target: int) -> Row:
+    """The manifest's further columns; its ground truth is that of its own target.
+
+    With a column `target_set` it says itself for which classes it holds.
+    """
+    if ref.target in (None, target) or "target_set" in ref.extra:
+        return ref.extra
+    return ref.extra | {name: None for name in ("mask", "bbox") if name in ref.extra}
 
 
 def explanation_row(id_: str, target: int, explanation: Explanation) -> Row:
@@ -60,6 +81,7 @@ def explanation_row(id_: str, target: int, explanation: Explanation) -> Row:
         "steps": explanation.steps,
         "parameters": None if parameters is None else parameters.numpy().tobytes(),
         "minimal_area": explanation.minimal_area,
+        "ranking": None if explanation.ranking is None else png(explanation.ranking.numpy()),
     }
 
 
@@ -80,10 +102,20 @@ def mask_rows(id_: str, target: int, explanation: Explanation) -> list[Row]:
                 "measured_area": float(pixels.mean(dtype=np.float64) / 255),
                 "score_kept": explanation.kept[n],
                 "score_removed": explanation.removed[n],
+                "score_kept_hard": explanation.hard_kept[n],
+                "score_removed_hard": explanation.hard_removed[n],
                 "mask": {"bytes": png(pixels), "path": name},
+                **_contrast_scores(explanation, n),
             }
         )
     return rows
+
+
+def _contrast_scores(explanation: Explanation, area: int) -> Row:
+    kept, removed = explanation.contrast_kept, explanation.contrast_removed
+    if kept is None or removed is None:
+        return {}
+    return {"contrast_kept": kept[area], "contrast_removed": removed[area]}
 
 
 def failure_row(ref: ImageRef, error: ImageError) -> Row:

@@ -16,7 +16,7 @@ from pipeline.errors import RequestError
 from pipeline.store import Committed, RunFolder, Store, derived
 from pipeline.tables.damage import remember
 from pipeline.tables.index import FileIndex
-from pipeline.tables.schemas import check_version, schemas
+from pipeline.tables.schemas import check_version, schemas, with_later_columns
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -59,7 +59,7 @@ class RunTables:
 
     @property
     def images(self) -> ds.Dataset:
-        """One row per explained image."""
+        """One row per explained image and class."""
         return self._dataset("images")
 
     @property
@@ -92,7 +92,7 @@ class RunTables:
         if table == "reviews":
             dataset = self.reviews
         elif files := self._index_of(id_).files_of(table, id_):
-            dataset = self._read(files)
+            dataset = self._complete(table, self._read(files))
         else:
             return []
         found = dataset.to_table(filter=pc.field("id") == id_)
@@ -104,12 +104,13 @@ class RunTables:
         """The first few ids of the images table, a file at a time: Arrow's `head` reads ahead."""
         import pyarrow.parquet as pq
 
-        found: list[str] = []
+        found: dict[str, None] = {}  # an id has a row for each of its classes
         for name in self.index.files["images"]:
             if len(found) < count:
                 file = pq.ParquetFile(io.BytesIO(self.store.get(name)), pre_buffer=False)
-                found += file.read(columns=["id"], use_threads=False)["id"].to_pylist()
-        return found[:count]
+                ids = file.read(columns=["id"], use_threads=False)["id"].to_pylist()
+                found |= dict.fromkeys(ids)
+        return list(found)[:count]
 
     def image(self, id_: str) -> dict[str, Any]:
         """The row of one image; RequestError naming some ids if there is none."""
@@ -163,7 +164,14 @@ class RunTables:
 
             return ds.dataset(read_reviews(self.store))
         names = self.index.files[table]
-        return self._read(names) if names else ds.dataset(schemas({})[table].empty_table())
+        if names:
+            return self._complete(table, self._read(names))
+        contrast = (self.fingerprint.get("objective") or {}).get("contrast") is not None
+        return ds.dataset(schemas({}, contrast)[table].empty_table())
+
+    def _complete(self, table: str, dataset: ds.Dataset) -> ds.Dataset:
+        """Of any files of this schema version: columns that one has not are null there."""
+        return dataset.replace_schema(with_later_columns(table, dataset.schema))
 
     def _index_of(self, id_: str) -> FileIndex:
         """An index that knows this id: of its commits alone, as long as no other one is asked for.

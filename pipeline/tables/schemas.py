@@ -50,6 +50,7 @@ EXPLANATIONS = pa.schema(
         ("steps", pa.int32()),
         ("parameters", pa.binary()),
         ("minimal_area", pa.float64()),
+        ("ranking", pa.binary()),
     ]
 )
 MASKS = pa.schema(
@@ -63,6 +64,8 @@ MASKS = pa.schema(
         ("measured_area", pa.float64()),
         ("score_kept", pa.float32()),
         ("score_removed", pa.float32()),
+        ("score_kept_hard", pa.float32()),
+        ("score_removed_hard", pa.float32()),
         ("mask", _PNG),
     ]
 )
@@ -70,23 +73,17 @@ FAILURES = pa.schema(
     [("id", pa.string()), ("image", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
 )
 
-_HUGGING_FACE = {
-    "info": {
-        "features": {
-            **{
-                field.name: {
-                    "dtype": str(field.type).replace("double", "float64"),
-                    "_type": "Value",
-                }
-                for field in MASKS
-                if field.name != "mask"
-            },
-            "mask": {"_type": "Image"},
-        }
-    }
-}
-for _name in ("score_kept", "score_removed"):
-    _HUGGING_FACE["info"]["features"][_name]["dtype"] = "float32"  # Arrow prints it as "float"
+# Of runs with a contrast alone, so that a folder that is continued has one schema.
+CONTRAST = (
+    pa.field("contrast", pa.int64()),
+    pa.field("contrast_name", pa.string()),
+    pa.field("contrast_score", pa.float32()),
+)
+CONTRAST_SCORES = (
+    pa.field("contrast_kept", pa.float32()),
+    pa.field("contrast_removed", pa.float32()),
+)
+_PRINTED = {"double": "float64", "float": "float32"}  # by Arrow, and the same in Hugging Face
 
 
 def check_version(uri: str, fingerprint: Mapping[str, Any]) -> None:
@@ -100,18 +97,47 @@ def check_version(uri: str, fingerprint: Mapping[str, Any]) -> None:
         )
 
 
-def schemas(extra_types: Mapping[str, pa.DataType]) -> dict[str, pa.Schema]:
-    """Schema of every table; `extra_types` are the manifest's further columns, kept in `images`."""
-    images = IMAGES
+def schemas(extra_types: Mapping[str, pa.DataType], contrast: bool = False) -> dict[str, pa.Schema]:
+    """Schema of every table.
+
+    extra_types  the manifest's further columns, kept in `images`
+    contrast     whether classes are held against others
+    """
+    images, masks = IMAGES, MASKS
+    if contrast:
+        images = _with(images, CONTRAST, after="score")
+        masks = _with(masks, CONTRAST_SCORES, after="score_removed")
     for name, type_ in extra_types.items():
         images = images.append(pa.field(name, type_))
     version = {"xaipipe.schema_version": str(SCHEMA_VERSION)}
     return {
         "images": images.with_metadata(version),
         "explanations": EXPLANATIONS.with_metadata(version),
-        "masks": MASKS.with_metadata({**version, "huggingface": json.dumps(_HUGGING_FACE)}),
+        "masks": masks.with_metadata({**version, "huggingface": json.dumps(_hugging_face(masks))}),
         "failures": FAILURES.with_metadata(version),
     }
+
+
+def with_later_columns(table: str, schema: pa.Schema) -> pa.Schema:
+    """The schema of a table as it was written, with what has joined this version since (null)."""
+    later = {"explanations": EXPLANATIONS, "masks": MASKS}.get(table)
+    return schema if later is None else pa.unify_schemas([schema, later])
+
+
+def _with(schema: pa.Schema, fields: Sequence[pa.Field], after: str) -> pa.Schema:
+    place = schema.get_field_index(after) + 1
+    for n, field in enumerate(fields):
+        schema = schema.insert(place + n, field)
+    return schema
+
+
+def _hugging_face(masks: pa.Schema) -> dict[str, Any]:
+    """Features of `datasets`: masks are images."""
+    features: dict[str, Any] = {
+        field.name: {"dtype": _PRINTED.get(str(field.type), str(field.type)), "_type": "Value"}
+        for field in masks
+    }
+    return {"info": {"features": {**features, "mask": {"_type": "Image"}}}}
 
 
 def encode(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
@@ -123,7 +149,16 @@ def encode_table(table: pa.Table) -> bytes:
     """A table as one Parquet file."""
     dictionary = [
         name
-        for name in ("target_name", "predicted_name", "stage", "reason", "run", "method", "metric")
+        for name in (
+            "target_name",
+            "predicted_name",
+            "contrast_name",
+            "stage",
+            "reason",
+            "run",
+            "method",
+            "metric",
+        )
         if name in table.schema.names
     ]
     sink = io.BytesIO()

@@ -66,12 +66,18 @@ class Rows:
 
 
 def shard_result(
-    shard: Shard, rows: Rows, extra_types: dict[str, pa.DataType], seconds: float, worker: str
+    shard: Shard,
+    rows: Rows,
+    extra_types: dict[str, pa.DataType],
+    seconds: float,
+    worker: str,
+    contrast: bool = False,
 ) -> ShardResult:
     """Encode what was found; empty tables are left out."""
     by_table = {table: getattr(rows, table) for table in TABLES}
-    explained = [row["id"] for row in rows.images]
-    return encoded(shard, by_table, schemas(extra_types), explained, seconds, worker)
+    explained = dict.fromkeys(row["id"] for row in rows.images)  # once, with all its classes
+    kinds = schemas(extra_types, contrast)
+    return encoded(shard, by_table, kinds, list(explained), seconds, worker)
 
 
 def failed_result(shard: Shard, failures: list[Row], seconds: float, worker: str) -> ShardResult:

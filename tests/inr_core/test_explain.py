@@ -21,6 +21,7 @@ from inr_core import (
 from inr_core.explain import _mark_best, explain_together
 from inr_core.game import scenes
 from inr_core.game.perturbation import baselines
+from inr_core.metrics import hard_masks
 
 SIZE = 32
 CONFIG = InrConfig(
@@ -169,8 +170,35 @@ def test_scores_are_those_of_the_stored_masks():
             logits = two_places(shown * BOTH + (1 - shown) * baseline)
             assert torch.softmax(logits, 1)[0, 1].item() == pytest.approx(score, abs=1e-6)
     whole = torch.softmax(two_places(BOTH), 1)[0, 1].item()
-    enough = [a for a, kept in zip(e.areas, e.kept, strict=True) if kept >= 0.9 * whole]
-    assert e.minimal_area == (min(enough) if enough else None)
+    hard = hard_masks(e.masks[None].float(), e.areas)[0]
+    for a in range(3):
+        assert e.hard_kept[a] == pytest.approx(kept_by(hard[a], baseline), abs=1e-6)
+    assert e.minimal_area == plain_minimal_area(e, baseline, whole)
+    assert e.objective == pytest.approx(
+        sum((k + 1 - r) / 2 for k, r in zip(e.hard_kept, e.hard_removed, strict=True)) / 3
+    )
+
+
+def kept_by(mask, baseline):
+    return torch.softmax(two_places(mask * BOTH + (1 - mask) * baseline), 1)[0, 1].item()
+
+
+def plain_minimal_area(e, baseline, whole):
+    """Four halvings below the first stored area that keeps enough, one rendering after another."""
+    enough = [a for a, kept in zip(e.areas, e.hard_kept, strict=True) if kept >= 0.9 * whole]
+    assert enough, "otherwise nothing is searched"
+    high = enough[0]
+    low = max([0.0, *(a for a in e.areas if a < high)])
+    for _ in range(4):
+        middle = (low + high) / 2
+        area = torch.tensor([[middle]], dtype=torch.float64)
+        none = e.parameters[None, None, :0].reshape(1, 0, len(e.parameters))
+        mask = render(e.parameters[None], none, area, (SIZE, SIZE), CONFIG.mask)
+        if kept_by(hard_masks(mask.float(), [middle])[0, 0], baseline) >= 0.9 * whole:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def test_another_seed_or_id_gives_another_mask():
@@ -204,11 +232,12 @@ def test_bad_settings_are_refused(bad):
         InrConfig(**bad)
 
 
-def test_the_seed_moves_the_further_restarts_alone():
+def test_the_seed_moves_every_restart():
     config = dataclasses.replace(CONFIG, restarts=2)
-    one, other = run(ONE, config, seed=0)[0], run(ONE, config, seed=1)[0]
-    assert torch.equal(one[0].masks, other[0].masks)
-    assert not torch.equal(one[1].masks, other[1].masks)
+    one, same, other = (run(ONE, config, seed=seed)[0] for seed in (0, 0, 1))
+    for n in range(2):
+        assert torch.equal(one[n].masks, same[n].masks)
+        assert not torch.equal(one[n].masks, other[n].masks)
 
 
 @pytest.mark.parametrize(("preset", "limit"), [("default", 128), ("fast", 40)])

@@ -30,6 +30,7 @@ def manifest(tmp_path_factory):
         "status",
         "show",
         "compare",
+        "config",
         "evaluate",
         "report",
         "benchmark",

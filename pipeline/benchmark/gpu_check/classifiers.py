@@ -51,7 +51,8 @@ def _check(
     found: Findings,
 ) -> None:
     device = torch.device(place.device)
-    frozen = Frozen(model, image.shape[-1], device, precision)
+    _, channels, height, width = image.shape
+    frozen = Frozen(model, (channels, height, width), device, precision)
     image = image.to(device)
     norms = sum(isinstance(module, nn.BatchNorm2d) for module in frozen.modules())
     found.expect(f"{name}: batch norms are folded, {frozen.notes}", norms == 0)

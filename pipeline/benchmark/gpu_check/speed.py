@@ -159,10 +159,11 @@ class Watched(ShardWorker):
 
     marks: tuple[Any, ...] = ()
 
-    def _explain(self, *given: Any) -> None:
+    def _attempt(self, *given: Any) -> Any:
         begin = self._mark()
-        super()._explain(*given)
+        failure = super()._attempt(*given)
         self.marks = (*self.marks, (begin, self._mark()))
+        return failure
 
     def idle(self) -> list[float]:
         """Milliseconds between batches."""

@@ -48,6 +48,7 @@ class CardView {
   tags() {
     const { card } = this;
     const tags = [["", `score ${card.score.toFixed(2)}`]];
+    if (card.contrast !== null) tags.push(["", `and not ${card.contrast} ${card.contrast_score.toFixed(2)}`]);
     if (!card.correct) tags.push(["bad", `predicted ${card.predicted} ${card.predicted_score.toFixed(2)}`]);
     if (card.outside !== null) tags.push(["", `${percent(card.outside)} outside`]);
     if (aboutCards[card.why]) tags.push(["", aboutCards[card.why]]);
@@ -58,7 +59,7 @@ class CardView {
   further() {
     const rows = Object.entries(this.card.further);
     for (const e of this.card.shown) {
-      const scores = e.scores.map(([area, kept, removed]) => `${percent(area)}: ${kept.toFixed(2)} / ${removed.toFixed(2)}`);
+      const scores = e.scores.map((s) => `${percent(s[0])}: ${side(s, 1)} / ${side(s, 2)}`);
       rows.push([`${nameOf(e)}, kept / removed`, scores.join("; ")]);
     }
     return rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
@@ -131,9 +132,16 @@ function nameOf(e) {
 /** Scores of the stored mask that is nearest in area. */
 function spoken(e, area) {
   if (!e.scores.length) return "";
-  const [at, kept, removed] = e.scores[nearest(e.scores.map(([a]) => a), area)];
+  const scores = e.scores[nearest(e.scores.map(([a]) => a), area)];
+  const at = scores[0];
   const where = Math.abs(at - area) < 1e-6 ? "" : ` (at ${percent(at)})`;
-  return `kept ${kept.toFixed(2)}, removed ${removed.toFixed(2)}${where}`;
+  return `kept ${side(scores, 1)}, removed ${side(scores, 2)}${where}`;
+}
+
+/** Score of the target kept (1) or removed (2), and of the class that it is held against. */
+function side(scores, n) {
+  const other = scores[n + 2];
+  return scores[n].toFixed(2) + (other === undefined ? "" : ` : ${other.toFixed(2)}`);
 }
 
 function failureCard(row) {

@@ -75,7 +75,8 @@ function offerAll() {
   const names = (values) => [...new Set(values)].sort().map((name) => [name, name]);
   offer("class", names(data.cards.map((card) => card.name)));
   offer("predicted", names(data.cards.map((card) => card.predicted)));
-  const areas = [...new Set(data.cards.map((card) => card.minimal).filter((area) => area !== null))].sort((a, b) => a - b);
+  const stored = data.cards.flatMap((card) => own(card).flatMap((e) => e.scores.map(([area]) => area)));
+  const areas = [...new Set(stored)].sort((a, b) => a - b);
   offer("minimal", [...areas.map((area) => [area, `at most ${percent(area)}`]), ["none", "none keeps enough"]]);
   const labels = new Map(data.patterns.map((p) => [patternName(p.target, p.pattern), `${p.target_name}: ${p.pattern}`]));
   const seen = new Set(data.cards.flatMap((card) => [...card.patterns]));

@@ -62,15 +62,17 @@ async function drawMask(canvas, card, explanation, area, side = Math.max(...card
   canvas.drawn = turn;
 }
 
-/** Values 0 to 255 of mask n of a strip, at its place in the image; 0 outside of the crop. */
+/** Values 0 to 255 of mask n of a strip, at its place in the image; 0 outside of the crop, which may reach beyond it. */
 function placed(strip, n, crop, width, height) {
   const mask = new Uint8ClampedArray(width * height);
   const [x0, y0] = [Math.round(crop[0] * width), Math.round(crop[1] * height)];
-  const across = Math.max(1, Math.min(width, Math.round(crop[2] * width)) - x0);
-  const down = Math.max(1, Math.min(height, Math.round(crop[3] * height)) - y0);
+  const across = Math.max(1, Math.round(crop[2] * width) - x0);
+  const down = Math.max(1, Math.round(crop[3] * height) - y0);
   const values = pixels(cellOf(strip, n), across, down);
-  for (let y = 0; y < down; y++) {
-    for (let x = 0; x < across; x++) mask[(y0 + y) * width + x0 + x] = values[4 * (y * across + x)];
+  for (let y = Math.max(0, y0); y < Math.min(height, y0 + down); y++) {
+    for (let x = Math.max(0, x0); x < Math.min(width, x0 + across); x++) {
+      mask[y * width + x] = values[4 * ((y - y0) * across + x - x0)];
+    }
   }
   return mask;
 }

@@ -37,9 +37,13 @@ def users_cluster() -> Iterator[None]:
     Ray itself looks for it at the address `auto` only.
     """
     with _environment({}):
-        known = AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True)
-        with _environment({MODE: "token"} if known and MODE not in os.environ else {}):
+        with _environment({MODE: "token"} if has_token() and MODE not in os.environ else {}):
             yield
+
+
+def has_token() -> bool:
+    """Whether this user has one."""
+    return bool(AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True))
 
 
 def no_token(address: str) -> RequestError:

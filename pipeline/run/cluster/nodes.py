@@ -44,9 +44,18 @@ def dead_end() -> str | None:
     return None
 
 
-def missing(workers: int, device: str) -> str:
-    """What was asked of Ray, what there is, and what is on its way."""
-    each = "1 CPU and 1 GPU" if device == "cuda" else "1 CPU"
+def there(gpu: float) -> int:
+    """Workers with so much of a GPU each that the nodes have room for, busy or not."""
+    alive = (node["Resources"].get("GPU", 0) for node in RAY.nodes() if node["Alive"])
+    return sum(int(gpus / gpu) for gpus in alive)
+
+
+def missing(workers: int, gpu: float) -> str:
+    """What was asked of Ray, what there is, and what is on its way.
+
+    gpu  of each worker
+    """
+    each = f"1 CPU and {gpu:g} GPU" if gpu else "1 CPU"
     nodes = [node for node in RAY.nodes() if node["Alive"]]
     return (
         f"asked for {workers} worker{'s' * (workers > 1)} with {each} each; there: "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -17,18 +19,25 @@ import ray._raylet
 
 from pipeline.errors import RequestError, RunError
 from pipeline.run.cluster.access import no_token, private_cluster, users_cluster
+from pipeline.run.cluster.code import code_of
+from pipeline.run.cluster.paths import init
 from pipeline.run.cluster.reaper import reaper
 
 ANSWER_S = 5.0  # for a port to answer
+JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # variable that Ray gives to jobs that were submitted
 DEFAULTS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
 
 
 @contextmanager
-def ray_for(workers: int, device: str, address: str | None) -> Iterator[None]:
+def ray_for(
+    workers: int, device: str, address: str | None, gpu: float = 1.0, code: str | None = None
+) -> Iterator[None]:
     """Ray for so many workers: that of this process, if it has started one, else one for a while.
 
     address  a running cluster to join; None starts one on this machine
+    gpu      of each worker
+    code     MODULE:FACTORY whose code the nodes of a cluster that is joined do not have
     Raises RequestError where no cluster answers at the address, or where it wants another token.
     """
     if ray.is_initialized():
@@ -38,9 +47,9 @@ def ray_for(workers: int, device: str, address: str | None) -> Iterator[None]:
         _hush()
         with _same_signals():
             if address is None:
-                _start(workers, workers if device == "cuda" else 0)
+                _start(workers, math.ceil(gpu * workers) if device == "cuda" else 0)
             else:
-                _join(address)
+                _join(address, [] if code is None else code_of(code)[1])
         with reaper() if address is None else nullcontext():
             try:
                 yield
@@ -50,7 +59,7 @@ def ray_for(workers: int, device: str, address: str | None) -> Iterator[None]:
 
 def _start(cpus: int, gpus: int) -> None:
     try:
-        ray.init(address="local", num_cpus=cpus, num_gpus=gpus, include_dashboard=False, **QUIET)
+        init(address="local", num_cpus=cpus, num_gpus=gpus, include_dashboard=False, **QUIET)
     except Exception as error:  # a folder that cannot be written, a port, a library
         raise RunError(
             f"Ray does not start on this machine: {_first_line(error)}; it writes to "
@@ -59,11 +68,14 @@ def _start(cpus: int, gpus: int) -> None:
         ) from error
 
 
-def _join(address: str) -> None:
+def _join(address: str, code: list[Path]) -> None:
+    """Code goes to the head, and from there once to each node; a job that was submitted has it."""
+    environment = {"py_modules": [str(one) for one in code]}
+    sent: dict[str, Any] = {"runtime_env": environment} if code and JOB not in os.environ else {}
     try:
         gcs = ray._private.services.canonicalize_bootstrap_address_or_die(address)
         _look(gcs)
-        ray.init(address=gcs, **QUIET)
+        init(address=gcs, **QUIET, **sent)
     except ray.exceptions.AuthenticationError as error:
         raise no_token(address) from error
     except Exception as error:  # ConnectionError, ValueError, RuntimeError: Ray has many

@@ -60,6 +60,14 @@ def test_a_softer_mask_of_the_same_area_is_no_rounder():
     assert ratio[1] > 1.3 * ratio[0]
 
 
+@pytest.mark.parametrize("radius", [20, 40, 60])
+def test_the_staircase_of_a_hard_disc_is_longer_than_its_edge(radius):
+    places = torch.arange(200, dtype=torch.float64) - 99.5
+    hard = (places[:, None].square() + places.square() <= radius**2).double()
+    ratio = outline_per_area(hard[None, None]).item() * math.sqrt(hard.mean().item())
+    assert 1.15 < ratio < 1.2
+
+
 def test_a_flat_mask_has_no_outline_inside_and_a_finite_gradient():
     mask = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
     ratio = outline_per_area(mask)

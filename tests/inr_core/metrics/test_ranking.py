@@ -58,13 +58,11 @@ def test_ranks_are_a_permutation_that_descends_in_value():
         assert ordered == sorted(ordered, reverse=True)
 
 
-def test_hard_masks_keep_1_and_are_feathered_on_request():
+def test_hard_masks_keep_1_and_are_feathered():
     mask = masks(1, 2)
-    binary = hard_masks(mask, (0.1, 0.5), feather=0)
-    assert binary.dtype == mask.dtype
-    assert torch.equal(binary == 1, top_area(mask, (0.1, 0.5)))
-    assert set(binary.unique().tolist()) == {0.0, 1.0}
-    torch.testing.assert_close(hard_masks(mask, (0.1, 0.5)), gaussian_blur(binary, 2.0))
+    binary = top_area(mask, (0.1, 0.5)).to(mask.dtype)
+    sigma = 2 / 224 * min(mask.shape[-2:])
+    torch.testing.assert_close(hard_masks(mask, (0.1, 0.5)), gaussian_blur(binary, sigma))
 
 
 @pytest.mark.parametrize("bad", [(), (0.2, 0.1), (0.1, 0.1), (0.0, 0.5), (0.5, 1.5)])

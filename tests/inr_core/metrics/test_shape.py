@@ -48,14 +48,18 @@ def test_two_discs_have_the_square_root_of_two():
 def test_the_length_of_an_edge_does_not_depend_on_its_direction(slant):
     y = torch.arange(200)[:, None] - 100
     half = (y > slant * (torch.arange(200) - 100))[None, None]
-    length = 199 * math.sqrt(1 + slant * slant)
-    assert perimeter(half).item() == pytest.approx(length, rel=0.02)
+    length = 200 * math.sqrt(1 + slant * slant)
+    border = 200 + 200  # below, and half of each side, one as much longer as the other is shorter
+    assert perimeter(half).item() == pytest.approx(length + border, rel=0.03)
 
 
-def test_the_border_of_the_image_is_no_outline():
-    full = torch.ones(1, 1, 30, 30, dtype=torch.bool)
-    assert perimeter(full).item() == pytest.approx(0, abs=1e-9)
+def test_the_border_of_the_image_is_an_outline():
+    full = torch.ones(1, 1, 200, 200, dtype=torch.bool)
+    assert perimeter(full).item() == pytest.approx(4 * 200, rel=0.02)
     assert disc_ratio(~full).isnan().all()
+    quarter = disc(-0.5, -0.5, 120)[None, None]  # in a corner
+    assert perimeter(quarter).item() == pytest.approx((math.pi / 2 + 2) * 120, rel=0.02)
+    assert disc_ratio(quarter).item() > disc_ratio(disc(100, 100, 60)[None, None]).item() + 0.1
 
 
 def test_each_mask_is_measured_alone():

@@ -6,11 +6,17 @@ import pytest
 import torch
 
 from inr_core.device.microbatch import MicroBatch
-from inr_core.game.perturbation import PerturbationConfig, baselines
+from inr_core.game.perturbation import PerturbationConfig, baselines, gaussian_blur
 from inr_core.game.scene import Scene
 from inr_core.masks.mask import Canvas, MaskConfig, coarse_mask
-from inr_core.masks.siren import SirenConfig
-from inr_core.optimisation.start import StartConfig, fitted_start, path_gradients
+from inr_core.masks.siren import SirenConfig, init_parameters
+from inr_core.optimisation.start import (
+    PathConfig,
+    StartConfig,
+    fitted_start,
+    path_gradients,
+    start_map,
+)
 
 SIZE = 24
 MASK = MaskConfig(network=SirenConfig(hidden_width=16), stride=2)
@@ -55,6 +61,13 @@ def test_the_map_lies_on_the_evidence_and_follows_its_weight():
     assert (first + second).item() == pytest.approx(relevance.sum().item())
 
 
+def test_the_start_is_the_blurred_map():
+    scene = scene_of()
+    found = start_map(scene, ones(), logits_of, PathConfig(passes=4, blur=0.1), MicroBatch(1))
+    relevance = path_gradients(scene, ones(), logits_of, 4, MicroBatch(1))
+    torch.testing.assert_close(found, gaussian_blur(relevance[:, None], 0.1 * SIZE)[:, 0])
+
+
 def test_what_is_not_shown_has_no_relevance():
     shown = ones()
     shown[:, :12, :12] = 0
@@ -63,12 +76,17 @@ def test_what_is_not_shown_has_no_relevance():
     assert relevance[16:20, 16:20].sum() > 0
 
 
+def weights(count):
+    return torch.stack([init_parameters(seed, MASK.network) for seed in range(count)]).double()
+
+
 def start(previous=None, count=1, fixed=False, **changes):
     rounds = torch.full((count,), 0 if previous is None else 1)
     if previous is None:  # the room of the second round is empty
         previous = torch.zeros(count, 1, MASK.network.parameter_count, dtype=torch.float64)
     config = StartConfig(fit_steps=200, blur=0.08, **changes)
     return fitted_start(
+        weights(count),
         previous,
         rounds,
         [(0.02, 0.5)] * 2,
@@ -114,7 +132,7 @@ def test_a_start_does_not_notice_empty_places():
     torch.testing.assert_close(start(count=3, fixed=True), start(count=3), atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize("bad", [{"kind": "warm"}, {"passes": 0}, {"blur": 0.0}])
+@pytest.mark.parametrize("bad", [{"kind": "warm"}, {"passes": 0}, {"blur": 0.0}, {"fit_steps": -1}])
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ValueError, match="start"):
         StartConfig(**bad)

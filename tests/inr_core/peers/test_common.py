@@ -8,6 +8,8 @@ import torch
 
 from inr_core import METHODS, MicroBatch, OptimiseConfig, stable_seed
 from inr_core.game.perturbation import PerturbationConfig, baselines
+from inr_core.metrics import HALVINGS
+from inr_core.peers import EpConfig
 from inr_core.peers.common import top_masks
 
 SIZE, AREAS = 24, (0.1, 0.25, 0.5)
@@ -17,7 +19,7 @@ FAST = {
     "ig": {"steps": 4},
     "pixels": {"optimise": OptimiseConfig(steps=4)},
 }
-RANKINGS = ("rise", "gradcam", "ig", "random", "centre")
+RANKINGS = ("rise", "gradcam", "ig", "start", "random", "centre")
 PEERS = tuple(name for name in METHODS if name != "inr")
 
 
@@ -78,7 +80,9 @@ def test_an_image_gets_the_same_masks_alone_and_in_a_batch(method):
         (other,) = together[n]
         assert torch.equal(one.masks, other.masks)
         assert one.seed == other.seed == stable_seed(0, id_, 0, 0)
-        assert dataclasses.replace(one, masks=other.masks) == other
+        if one.ranking is not None:
+            assert torch.equal(one.ranking, other.ranking)
+        assert dataclasses.replace(one, masks=other.masks, ranking=other.ranking) == other
         ((small,),) = run(method, images(3)[n : n + 1], [id_], microbatch=1)
         assert (small.masks.float() - one.masks.float()).abs().mean() < 1
 
@@ -91,7 +95,8 @@ def test_one_set_of_masks_without_a_network(method):
     assert e.masks.shape == (3, SIZE, SIZE) and e.masks.dtype == torch.uint8
     assert e.areas == AREAS
     assert e.objective == pytest.approx(
-        sum((k + 1 - r) / 2 for k, r in zip(e.kept, e.removed, strict=True)) / 3, abs=1e-6
+        sum((k + 1 - r) / 2 for k, r in zip(e.hard_kept, e.hard_removed, strict=True)) / 3,
+        abs=1e-6,
     )
     assert e.steps == {"ep": 6, "pixels": 4}.get(method, 0)
 
@@ -108,6 +113,21 @@ def test_scores_blend_the_stored_masks_with_the_strongest_baseline(method):
             logits = module(shown * image + (1 - shown) * baseline)
             expected = torch.softmax(logits, 1)[0, hash_("a") % 4].item()
             assert score == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", RANKINGS)
+def test_rankings_are_stored_in_256_equal_steps(method):
+    for (e,) in run(method, images(2), ["a", "b"]):
+        counts = e.ranking.unique(return_counts=True)[1]
+        assert len(counts) == 256 and set(counts.tolist()) == {2, 3}  # of 576 pixels
+        for mask in e.masks:
+            assert e.ranking[mask == 255].min() >= e.ranking[mask == 0].max()
+
+
+@pytest.mark.parametrize("method", sorted({*PEERS} - {*RANKINGS}))
+def test_methods_with_a_mask_for_every_area_have_no_ranking(method):
+    ((e,),) = run(method, images(1), ["a"])
+    assert e.ranking is None and e.minimal_area in (None, *AREAS)
 
 
 @pytest.mark.parametrize("method", RANKINGS)
@@ -152,7 +172,7 @@ def test_random_choices_follow_the_seed_and_the_id(method):
     assert not torch.equal(base, run(method, images(1), ["a"], seed=1)[0][0].masks)
 
 
-@pytest.mark.parametrize("method", ["ep", "pixels", "ig", "centre"])
+@pytest.mark.parametrize("method", ["ep", "pixels", "ig", "start", "centre"])
 def test_a_baseline_of_ones_own(method):
     custom = config_of(method, perturbation=PerturbationConfig(kind="custom"))
     grey = torch.zeros(3, SIZE, SIZE)
@@ -199,18 +219,20 @@ def test_impossible_areas_are_refused(method, areas):
 
 def test_passes():
     count = {name: METHODS[name].passes(METHODS[name].config()) for name in PEERS}
+    assert METHODS["ep"].passes(EpConfig(game="dual")) == 6400
     assert count == {
         "ep": 3200,
         "rise": 6000,
         "gradcam": 1,
         "ig": 50,
-        "pixels": OptimiseConfig().steps * 8,
+        "pixels": 8 + OptimiseConfig().steps * 8,
+        "start": 8,
         "random": 0,
         "centre": 0,
     }
 
 
-@pytest.mark.parametrize("method", ["ep", "gradcam", "ig", "rise"])
+@pytest.mark.parametrize("method", ["ep", "gradcam", "ig", "rise", "pixels", "start"])
 def test_the_classifier_is_passed_as_often_as_said(method):
     needs_captum(method)
     seen = 0
@@ -225,6 +247,8 @@ def test_the_classifier_is_passed_as_often_as_said(method):
             seen += len(image)
             return self.inner(image)
 
-    run(method, images(1), ["a"], Counting())
-    whole, scores = 1, 2 * len(AREAS)
-    assert seen - whole - scores == METHODS[method].passes(config_of(method))
+    ((e,),) = run(method, images(1), ["a"], Counting())
+    whole, scores = 1, 4 * len(AREAS)  # soft and hard masks, kept and removed
+    spent = METHODS[method].passes(config_of(method))
+    search = 0 if e.ranking is None or e.minimal_area is None else HALVINGS
+    assert seen == whole + scores + spent + search

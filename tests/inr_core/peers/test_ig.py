@@ -8,6 +8,7 @@ import torch
 from inr_core import METHODS, MicroBatch, gaussian_blur
 from inr_core.game.perturbation import baselines
 from inr_core.game.scene import Scene
+from inr_core.optimisation import PathConfig
 from inr_core.peers import IgConfig
 from inr_core.peers.common import Task
 from inr_core.peers.ig import attributions, ig_map
@@ -68,6 +69,10 @@ def test_the_map_is_the_smoothed_signed_sum_over_channels():
     total = attributions(task, 5).sum(1, keepdim=True)
     torch.testing.assert_close(found, gaussian_blur(total, 1.6)[:, 0])
     assert found.min() < 0 < found.max()
+
+
+def test_the_map_is_smoothed_as_our_own_path_gradients_are():
+    assert IgConfig().smoothing == pytest.approx(PathConfig().blur, rel=0.01)
 
 
 def test_without_captum_the_extra_is_named(monkeypatch):

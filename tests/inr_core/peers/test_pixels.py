@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from inr_core import METHODS, MicroBatch, ObjectiveConfig, OptimiseConfig, log_kept, log_removed
+from inr_core import (
+    METHODS,
+    MicroBatch,
+    ObjectiveConfig,
+    OptimiseConfig,
+    gaussian_blur,
+    log_kept,
+    log_removed,
+)
 from inr_core.game.objective import outline_per_area
 from inr_core.game.perturbation import baselines
 from inr_core.game.scene import Scene
@@ -41,11 +49,27 @@ def task_of(image, classify, config, microbatch):
     )
 
 
+def plain_start(image, baseline, classify, target, canvas):
+    """Mean gradient of log p over 8 places of the path, times the path, blurred, standardised."""
+    total = torch.zeros_like(image)
+    for place in range(8):
+        seen = (baseline + (place + 0.5) / 8 * (image - baseline)).requires_grad_()
+        log_p = torch.log_softmax(classify(seen[None]), 1)[0, target]
+        total += torch.autograd.grad(log_p, seen)[0] / 8
+    relevance = (total * (image - baseline)).sum(0)
+    smooth = gaussian_blur(relevance[None, None], 0.09 * SIZE)
+    cells = torch.nn.functional.avg_pool2d(smooth, 2).flatten()
+    mean = (canvas.weight_P * cells).sum()
+    deviation = (canvas.weight_P * (cells - mean).square()).sum().add(1e-6).sqrt()
+    return (cells - mean) / deviation
+
+
 def plain_loop(task, n, config):
     """All areas of one image, its loss in one expression of autograd, torch's own Adam."""
     image, baseline = task.image_BCHW[n], task.strongest_BCHW[n]
     canvas = Canvas.of((SIZE, SIZE), config.stride, image)
-    field = torch.zeros(1, 2, len(canvas.weight_P), dtype=torch.float64, requires_grad=True)
+    field = plain_start(image, baseline, task.classify, task.target_B[n], canvas)
+    field = field.expand(1, 2, -1).clone().requires_grad_()
     area = torch.tensor([AREAS], dtype=torch.float64)
     adam = torch.optim.Adam([field], lr=1.0)
     target = task.target_B[n : n + 1]

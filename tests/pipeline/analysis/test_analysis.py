@@ -10,7 +10,7 @@ from PIL import Image
 import pipeline
 from pipeline import RequestError, RunError
 from pipeline.analysis import Analysis, AnalysisTerms
-from pipeline.errors import BrokenWorker
+from pipeline.errors import BrokenWorker, ImageError
 from pipeline.images import Preprocess, load_image
 from pipeline.run import run
 from pipeline.shapes import write_dataset
@@ -213,3 +213,31 @@ def test_workers_on_ray_make_the_same_rows_and_a_killer_is_set_aside(out):
 
 def test_few_images_are_analysed_in_this_process(out):
     assert Analysis(pipeline.read(str(out)), counting()).workers == 0
+
+
+class OneClassFails(Counter):
+    """Cannot count the second class of one image, the first time."""
+
+    broken = True
+
+    def __call__(self, batch):
+        for given in batch:
+            if self.broken and given.one.id == "shapes-00001" and given.one.row["target"] == 9:
+                raise ImageError("count", "cannot be counted")
+        return super().__call__(batch)
+
+
+def test_an_image_is_analysed_with_all_of_its_classes_or_fails(manifest, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    explain(manifest, out, limit=3, shard_size=3, targets="top10")
+    monkeypatch.setattr("tests.analyses.Counter", OneClassFails)
+    summary = analyse(out)
+    assert (summary.explained, summary.failed) == (2, 1)
+    assert collections.Counter(row["id"] for row in rows(out)) == {
+        "shapes-00000": 10,
+        "shapes-00002": 10,
+    }
+    monkeypatch.setattr(OneClassFails, "broken", False)
+    assert analyse(out, retry_failed=True).explained == 1
+    found = rows(out)
+    assert len(found) == 30 == len({(row["id"], row["target"]) for row in found})

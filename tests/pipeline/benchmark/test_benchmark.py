@@ -93,7 +93,8 @@ def test_the_figures_belong_together(benchmark, tmp_path):
         assert samples["end_to_end_ratio"][n] == pytest.approx(passes / loop)
     config = load_job(None, {"manifest": "m", "model": "m", "steps": 3}).config
     assert found["passes_per_image"] == METHODS["inr"].passes(config)
-    assert found["forward_only_per_image"] == 4  # two areas, kept and removed
+    # two areas, kept and removed, soft and hard; then four halvings where an area keeps enough
+    assert 8 <= found["forward_only_per_image"] <= 12
     step = dict(found["step_seconds"])
     whole = step.pop("step")
     assert sum(step.values()) == pytest.approx(whole)
@@ -148,8 +149,9 @@ def test_passes_are_counted_as_the_classifier_sees_them(manifest, method, given,
     calls = loop.counter.take()
     assert list(calls.with_gradient) == [n for n, wanted in seen if wanted] == back
     assert list(calls.forward_only) == [n for n, wanted in seen if not wanted]
-    scores = 0 if gradient else 4
-    assert sum(calls.of_passes) - scores == METHODS[method].passes(loop.config)
+    scores = sum(calls.of_passes) - METHODS[method].passes(loop.config)
+    # soft and hard masks of two areas, kept and removed; four halvings where an area keeps enough
+    assert scores in ((0,) if gradient else (8, 12))
     assert bool(calls.with_gradient) == gradient
     assert loop.counter.take() == Calls((), ())
 

@@ -108,7 +108,7 @@ def gradient(classify, image, of=1):
 @pytest.mark.slow
 @needs_compiler
 def test_calls_of_every_size_run_compiled_code(tiny):
-    frozen, plain = (Frozen(tiny.Tiny(), 32, CPU, "fp32") for _ in range(2))
+    frozen, plain = (Frozen(tiny.Tiny(), (3, 32, 32), CPU, "fp32") for _ in range(2))
     ran = counted(frozen)
     assert frozen.compile_for(lambda: [2, 4]) is None
     assert ran == [4]  # compared with the plain module
@@ -137,7 +137,7 @@ def test_calls_of_every_size_run_compiled_code(tiny):
 @pytest.mark.slow
 @needs_compiler
 def test_a_size_that_memory_forces_is_compiled_once_it_is_needed(tiny):
-    frozen, plain = (Frozen(tiny.Tiny(), 32, CPU, "fp32") for _ in range(2))
+    frozen, plain = (Frozen(tiny.Tiny(), (3, 32, 32), CPU, "fp32") for _ in range(2))
     sizes, wanted = [8], gradient(plain, image_of(7))
     assert frozen.compile_for(lambda: sizes[-1:]) is None
     ran = counted(frozen)
@@ -152,7 +152,7 @@ def test_a_size_that_memory_forces_is_compiled_once_it_is_needed(tiny):
 @pytest.mark.slow
 @needs_compiler
 def test_more_sizes_than_torch_compiles_by_default(tiny):
-    frozen = Frozen(tiny.Tiny(), 32, CPU, "fp32")
+    frozen = Frozen(tiny.Tiny(), (3, 32, 32), CPU, "fp32")
     assert frozen.compile_for(lambda: [1, 2, 3, 4, 5]) is None
     for images in (1, 2, 3, 4, 5):  # with gradient and without: 10 of 8
         gradient(frozen, image_of(images))
@@ -179,7 +179,7 @@ def test_a_later_size_that_cannot_be_compiled_runs_plainly_counted_and_noted(mon
         return images >= 8 or RuntimeError(f"no code for {images}\nsecond line")
 
     without_compiler(monkeypatch, works)
-    frozen, sizes = Frozen(tiny.Tiny(), 32, CPU, "fp32"), [[4, 8]]
+    frozen, sizes = Frozen(tiny.Tiny(), (3, 32, 32), CPU, "fp32"), [[4, 8]]
     wanted = gradient(frozen, image_of(4))
     assert frozen.compile_for(lambda: sizes[-1]) is None
     torch.testing.assert_close(gradient(frozen, image_of(4)), wanted)  # padded to 8
@@ -197,7 +197,7 @@ def test_memory_that_runs_out_while_compiling_is_raised(monkeypatch, tiny):
     errors = {4: torch.OutOfMemoryError("CUDA out of memory")}
     errors[1] = RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
     without_compiler(monkeypatch, lambda images: errors.get(images))
-    frozen, sizes = Frozen(tiny.Tiny(), 32, CPU, "fp32"), [4]
+    frozen, sizes = Frozen(tiny.Tiny(), (3, 32, 32), CPU, "fp32"), [4]
     with pytest.raises(torch.OutOfMemoryError):
         frozen.compile_for(lambda: sizes[-1:])
     sizes.append(2)
@@ -219,7 +219,7 @@ def test_bf16_under_autocast_is_compiled_too(tiny):
                 raise TypeError("float32 only")
             return super().forward(image)
 
-    frozen = Frozen(Float32Only(), 32, CPU, "bf16")
+    frozen = Frozen(Float32Only(), (3, 32, 32), CPU, "bf16")
     wanted = frozen(image_of(2))
     assert not frozen.converted and frozen.compile_for(lambda: [2]) is None
     torch.testing.assert_close(frozen(image_of(2)), wanted, rtol=0.02, atol=0.02)
@@ -240,7 +240,7 @@ def scripted(tiny):
 )
 def test_what_cannot_be_compiled_runs_plainly_and_says_why(tiny, make, reason):
     module = make(tiny)
-    frozen = Frozen(module, 32, CPU, "fp32")
+    frozen = Frozen(module, (3, 32, 32), CPU, "fp32")
     assert reason in frozen.compile_for(lambda: [2])
     assert frozen.compiled is None
     assert torch.equal(frozen(image_of(2)), module(image_of(2)))
@@ -298,7 +298,7 @@ def test_compiling_is_the_default_on_gpus_only_and_no_part_of_a_runs_identity(da
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_compiled_on_a_gpu(tiny, precision):
     gpu = torch.device("cuda")
-    frozen, plain = (Frozen(tiny.Tiny(), 32, gpu, precision) for _ in range(2))
+    frozen, plain = (Frozen(tiny.Tiny(), (3, 32, 32), gpu, precision) for _ in range(2))
     assert frozen.compile_for(lambda: [2, 4]) is None
     for images in (4, 3, 2, 9):
         found, wanted = (gradient(f, image_of(images).cuda()) for f in (frozen, plain))

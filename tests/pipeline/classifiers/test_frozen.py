@@ -69,7 +69,7 @@ def test_folded_logits_and_gradients_are_those_of_the_module(name):
     image = torch.randn(2, 3, 96, 96, dtype=torch.float64, requires_grad=True)
     wanted = module(image)
     (gradient,) = torch.autograd.grad(wanted[:, 2].sum(), image)
-    frozen = Frozen(module, 96, CPU, "fp32")
+    frozen = Frozen(module, (3, 96, 96), CPU, "fp32")
     assert norms(module) > 0 and norms(frozen) == 0
     frozen.module.double()
     frozen.dtype = torch.float64
@@ -84,7 +84,7 @@ def test_what_cannot_be_folded_is_left_as_it_is(kind):
     module = trained(kind())
     image = torch.randn(2, 3, 32, 32) + 1
     wanted = module(image)
-    frozen = Frozen(module, 32, CPU, "fp32")
+    frozen = Frozen(module, (3, 32, 32), CPU, "fp32")
     torch.testing.assert_close(frozen(image), wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -93,7 +93,7 @@ def test_bf16_converts_the_weights_and_returns_float32():
     module = trained(torchvision.models.resnet18(num_classes=5))
     image = torch.randn(2, 3, 64, 64)
     wanted = module(image).detach()
-    frozen = Frozen(module, 64, CPU, "bf16")
+    frozen = Frozen(module, (3, 64, 64), CPU, "bf16")
     found = frozen(image)
     assert frozen.converted and found.dtype == torch.float32
     assert {p.dtype for p in frozen.parameters()} == {torch.bfloat16}
@@ -104,7 +104,7 @@ def test_bf16_falls_back_to_autocast():
     torch.manual_seed(1)
     module = Float32Only()
     image = torch.randn(2, 3, 32, 32)
-    frozen = Frozen(module, 32, CPU, "bf16")
+    frozen = Frozen(module, (3, 32, 32), CPU, "bf16")
     assert not frozen.converted
     found = frozen(image)
     assert found.dtype == torch.float32
@@ -112,7 +112,7 @@ def test_bf16_falls_back_to_autocast():
 
 
 def test_no_weight_has_a_gradient_and_the_given_images_keep_theirs():
-    frozen = Frozen(trained(Reused()), 32, CPU, "fp32")
+    frozen = Frozen(trained(Reused()), (3, 32, 32), CPU, "fp32")
     assert not any(p.requires_grad for p in frozen.parameters())
     image = torch.randn(1, 3, 32, 32, requires_grad=True)
     frozen(image).sum().backward()
@@ -127,7 +127,7 @@ def test_images_in_the_classifiers_layout_are_not_copied():
             seen.append(image)
             return image.mean((2, 3))
 
-    frozen = Frozen(Looking(), 32, CPU, "fp32")
+    frozen = Frozen(Looking(), (3, 32, 32), CPU, "fp32")
     image = torch.randn(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     frozen(image)
     frozen(image.contiguous())
@@ -147,10 +147,10 @@ class Plain(nn.Module):
 
 
 def test_batch_norms_that_stay_are_noted():
-    assert Frozen(trained(Plain()), 32, CPU, "fp32").notes == ()
-    (note,) = Frozen(trained(Branching()), 32, CPU, "fp32").notes
+    assert Frozen(trained(Plain()), (3, 32, 32), CPU, "fp32").notes == ()
+    (note,) = Frozen(trained(Branching()), (3, 32, 32), CPU, "fp32").notes
     assert note.startswith("the classifier's batch norms are not folded: TraceError")
-    assert Frozen(Float32Only(), 32, CPU, "fp32").notes == ()  # it has none
+    assert Frozen(Float32Only(), (3, 32, 32), CPU, "fp32").notes == ()  # it has none
 
 
 def test_a_fold_is_compared_in_float64(monkeypatch):
@@ -166,6 +166,6 @@ def test_a_fold_is_compared_in_float64(monkeypatch):
         return folded
 
     monkeypatch.setattr(optimization, "fuse", slightly_wrong)
-    frozen = Frozen(trained(Plain()), 32, CPU, "fp32")
+    frozen = Frozen(trained(Plain()), (3, 32, 32), CPU, "fp32")
     (note,) = frozen.notes
     assert "the logits would differ by" in note and norms(frozen) == 1

@@ -66,6 +66,16 @@ def test_timm_preprocessing_is_that_of_its_own_transform(name, size, tmp_path):
     assert len(found.classes) == 1000
 
 
+def test_timm_with_weights_for_one_channel(tmp_path):
+    module = timm.create_model("test_resnet", num_classes=5, in_chans=1).eval()
+    torch.save(module.state_dict(), tmp_path / "w.pth")
+    found = load_classifier("timm:test_resnet", weights=str(tmp_path / "w.pth"))
+    assert found.preprocess.shape == (1, 160, 160)
+    assert found.preprocess.mean == pytest.approx([sum(module.pretrained_cfg["mean"]) / 3])
+    image = torch.randn(2, *found.preprocess.shape)
+    torch.testing.assert_close(found.classify(image), module(image).detach())
+
+
 def test_timm_loads_trained_weights_and_their_own_names(resnet, tmp_path):
     names = ["ant", "bee", "cow", "doe", "eel"]
     save_for_hf(resnet, str(tmp_path), model_config={"label_names": names})

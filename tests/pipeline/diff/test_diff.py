@@ -152,11 +152,11 @@ def test_two_comparisons_of_one_run_stay_side_by_side(folder):
 def test_masks_of_another_crop_are_brought_onto_the_input():
     mask = torch.rand((6, 6), generator=torch.Generator().manual_seed(0))
     whole = {"x0": 0.0, "y0": 0.0, "x1": 12.0, "y1": 12.0}
-    assert onto(mask, whole, whole, 6) is mask
+    assert onto(mask, whole, whole, (6, 6)) is mask
     part = {"x0": 2.0, "y0": 4.0, "x1": 6.0, "y1": 8.0}  # two by two of its pixels
-    assert torch.allclose(onto(mask, whole, part, 2), mask[2:4, 1:3], atol=1e-6)
+    assert torch.allclose(onto(mask, whole, part, (2, 2)), mask[2:4, 1:3], atol=1e-6)
     far = {"x0": -4.0, "y0": 0.0, "x1": 8.0, "y1": 12.0}
-    found = onto(mask, whole, far, 6)
+    found = onto(mask, whole, far, (6, 6))
     assert (found[:, :2] == 0).all() and torch.allclose(found[:, 2:], mask[:, :4], atol=1e-6)
 
 

@@ -11,6 +11,7 @@ from pipeline.classifiers import load_classifier
 from pipeline.evaluation import evaluations
 from pipeline.images import load_image, truth_on_input
 from pipeline.shapes import write_dataset
+from pipeline.tables import pixels_of
 from tests.analyses import analyse, explain
 
 UNSEEN = (0.03, 0.07, 0.15, 0.3)
@@ -70,7 +71,7 @@ def loop(reader, again=None, judged=False):
     rows = {}
     for id_ in reader.ids(99):
         row, areas = reader.image(id_), reader.config.areas
-        values = scores(row, masks(reader, id_), areas, judged)
+        values = scores(row, masks(reader, id_), areas, judged, ranking(reader, id_))
         values |= behaviour(reader, id_, areas) | several(reader, id_, areas)
         values |= located(row, masks(reader, id_), areas)
         if again is not None and id_ in again.ids(99):
@@ -82,6 +83,13 @@ def loop(reader, again=None, judged=False):
                 if math.isfinite(number):
                     rows[id_, name, area] = number
     return rows
+
+
+def ranking(reader, id_):
+    """The stored order of the pixels, None for methods that have masks alone."""
+    stored = reader.explained(id_).best()["ranking"]
+    assert (stored is None) == (reader.fingerprint["method"] == "inr")
+    return None if stored is None else torch.from_numpy(pixels_of(stored)).float()
 
 
 def masks(reader, id_, restart=None, round_=0):
@@ -96,7 +104,7 @@ def top(soft, areas):
 
 
 @torch.no_grad()
-def scores(row, soft, areas, judged):
+def scores(row, soft, areas, judged, map_):
     classifier, microbatch = load_classifier("builtin:shapes"), MicroBatch(1)
     classify = classifier.classify
     image = load_image(row["image"], classifier.preprocess).pixels[None]
@@ -110,7 +118,7 @@ def scores(row, soft, areas, judged):
         )
         for config in (PerturbationConfig(), PerturbationConfig(kind="mean"))
     )
-    hard = metrics.hard_masks(soft[None], areas, feather=2 / 224 * soft.shape[-1])
+    hard = metrics.hard_masks(soft[None], areas)
     found = metrics.score_masks(hard, blurred, classify, microbatch)
     values = {
         "kept": found.kept,
@@ -135,8 +143,8 @@ def scores(row, soft, areas, judged):
         values |= {f"kept_{suffix}": found.kept, f"removed_{suffix}": found.removed}
     for name in ("insertion", "deletion"):
         curve = getattr(metrics, f"{name}_curve")
-        ranking = metrics.area_ranking(soft[None])
-        values[name] = metrics.curve_auc(curve(image, ranking, target, classify, microbatch))
+        order = metrics.area_ranking(soft[None]) if map_ is None else map_[None]
+        values[name] = metrics.curve_auc(curve(image, order, target, classify, microbatch))
     return {name: value[0] for name, value in values.items()}
 
 

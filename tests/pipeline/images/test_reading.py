@@ -175,8 +175,8 @@ def test_every_promised_format_is_read(tmp_path, format_):
     ],
 )
 def test_a_manifest_that_cannot_be_read_says_why(tmp_path, server, monkeypatch, name, message):
-    monkeypatch.setattr("pipeline.manifest.files.SILENT_S", 1.0)
-    monkeypatch.setattr("pipeline.manifest.files.TOTAL_S", 3.0)
+    monkeypatch.setattr("pipeline.manifest.stores.SILENT_S", 1.0)
+    monkeypatch.setattr("pipeline.manifest.stores.TOTAL_S", 3.0)
     os.mkfifo(tmp_path / "pipe.csv")
     os.symlink("/dev/zero", tmp_path / "device.csv")
     with open(tmp_path / "sparse.csv", "wb") as file:

@@ -49,6 +49,18 @@ def test_wrong_target(
     assert target in message and said in message
 
 
+def test_wordnet_ids_where_there_are_1000_classes(tmp_path: Path) -> None:
+    uri = written(tmp_path / "m.csv", "image,target\na.jpg,n01440764\nb.jpg,n15075141\n")
+    names = [f"class {k}" for k in range(1000)]
+    for classes in (1000, names):
+        assert [ref.target for ref in refs(uri, classes=classes)] == [0, 999]
+    own = [*names[:5], "n01440764", *names[6:]]  # a name of the classifier's own comes first
+    assert refs(uri, classes=own)[0].target == 5
+    assert "the WordNet id of no class" in refusal(uri, classes=CLASSES)
+    wrong = written(tmp_path / "w.csv", "image,target\na.jpg,n00000001\n")
+    assert "the WordNet id of no class" in refusal(wrong, classes=1000)
+
+
 def test_any_index_where_the_classes_are_unknown(tmp_path: Path) -> None:
     uri = written(tmp_path / "m.csv", "image,target\na.jpg,123456\n")
     assert refs(uri)[0].target == 123456

@@ -133,7 +133,7 @@ def test_it_shows_itself(explained):
         ({"classes": ["a"]}, "1 names for the 10 classes"),
         ({"model": "builtin:forms"}, "builtin:shapes"),
         ({"image": "/nowhere.png"}, "/nowhere.png: there is no such file"),
-        ({"image": torch.zeros(3, 20, 30)}, "expected an input of the classifier"),
+        ({"image": torch.zeros(4, 20, 30)}, "expected an input of the classifier"),
         ({"image": torch.zeros(2, 3, 64, 64)}, "one at a time"),
         ({"image": np.zeros((20, 30, 3))}, "expected uint8"),
         ({"image": torch.zeros(30, 20, 4, dtype=torch.uint8)}, "expected uint8"),

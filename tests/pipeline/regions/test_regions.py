@@ -57,7 +57,8 @@ def test_a_row_for_each_round_of_the_best_restart(out):
     assert len(found) == len(best)
     minimal = {(e["id"], e["round"]): e["minimal_area"] for e in best}
     for row in found:
-        assert row["area"] == (minimal[row["id"], row["round"]] or 0.2)  # of .05 and .2
+        smallest = minimal[row["id"], row["round"]]
+        assert row["area"] == (0.05 if smallest is not None and smallest <= 0.05 else 0.2)
     assert pq.read_table(out / "regions").num_rows == len(found)
 
 
@@ -183,7 +184,7 @@ def test_the_command_ranks_classes_and_the_page_shows_them(shapes_run, xaipipe, 
     code, text = xaipipe("regions", tmp_path / "out", "--layer", "nonsense")
     assert code == 2 and "likely ones: head, features.5.2" in text
     code, text = xaipipe("regions", tmp_path / "out", "--layer", "features.4.2")
-    assert code == 2 and 'layer: it was made with null, you asked for "features.4.2"' in text
+    assert code == 2 and 'layer: it was made with nothing, you asked for "features.4.2"' in text
     assert xaipipe("report", tmp_path / "out")[0] == 0
     page = Page((tmp_path / "out.html").read_text())
     assert "Without the object" in page.texts

@@ -44,10 +44,10 @@ def test_later_rounds_grow_only_as_far_as_they_have_room(gallery):
     assert max(gallery.growing(12, 1)) <= gallery.one.settings.largest_area(1)
 
 
-def test_the_telling_area_is_the_minimal_one_or_the_middle_one(gallery):
+def test_the_telling_area_is_the_stored_one_above_the_minimal_one_or_the_middle_one(gallery):
     one = gallery.one
     best = dict(one.best())
-    for minimal, expected in ((0.05, 0.05), (None, 0.2)):
+    for minimal, expected in ((0.05, 0.05), (0.0375, 0.05), (0.06, 0.2), (None, 0.2)):
         changed = [{**e, "minimal_area": minimal} for e in one.explanations]
         assert type(one)(one.row, changed, one.masks, one.settings).telling_area() == expected
     assert gallery.best().restart == best["restart"]

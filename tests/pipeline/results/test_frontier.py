@@ -9,13 +9,13 @@ from pipeline.results.frontier import draw_frontier, points_of
 
 
 def rows(run, kept, removed, perimeter):
-    """Two images; values of the second are twice those of the first."""
+    """Two classes of an image; values of the second are twice those of the first."""
     names = {"kept": kept, "removed": removed, "perimeter": perimeter, "pointing": [9.0]}
     return [
-        {"run": run, "id": id_, "metric": metric, "value": times * value}
+        {"run": run, "id": "a", "target": target, "metric": metric, "value": times * value}
         for metric, values in names.items()
         for value in values
-        for id_, times in (("a", 1), ("b", 2))
+        for target, times in ((7, 1), (3, 2))
     ]
 
 
@@ -27,7 +27,8 @@ def test_points_are_means_over_areas_and_images():
     assert (one.name, two.name) == ("one", "two")
     assert one.x.mean == pytest.approx((1.1 + 2.2) / 2)
     assert one.y.mean == pytest.approx((0.25 + 0.5) / 2)
-    assert one.y.low == pytest.approx(0.25) and one.y.high == pytest.approx(0.5)
+    half = 12.7062 * (0.5 - 0.25) / 2  # Student's .975 quantile of one degree of freedom
+    assert (one.y.low, one.y.high) == pytest.approx((0.375 - half, 0.375 + half), abs=1e-4)
     assert two.y.mean == pytest.approx(-0.3)
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pipeline.run.device import c_compiler, prepare_device
+from pipeline import RequestError
+from pipeline.run.device import c_compiler, places, prepare_device, share_of_memory
 
 
 @pytest.fixture
@@ -63,3 +64,45 @@ def test_the_compiler_is_the_one_that_triton_finds(monkeypatch):
     monkeypatch.setenv("CC", "mycc")
     assert c_compiler() == tritons() == "mycc"
     build._find_compiler.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers", "address", "gpu", "found"),
+    [
+        ("auto", None, "auto", 1.0, ("cuda", 1)),  # and grows
+        ("auto", None, None, 1.0, ("cuda", 2)),
+        ("auto", None, None, 0.5, ("cuda", 4)),
+        (None, None, None, 0.3, ("cuda", 6)),
+        (3, None, "head:6379", 0.5, ("cuda", 6)),
+        (1, 0, None, 1.0, ("cuda", 0)),
+        (0, 3, None, 1.0, ("cpu", 3)),
+    ],
+)
+def test_workers_of_so_many_gpus(monkeypatch, gpus, workers, address, gpu, found):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert places(gpus, workers, address, gpu) == found
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers", "address", "message"),
+    [
+        ("auto", None, None, "--gpus auto: this machine has none"),
+        ("auto", 2, "auto", "--gpus auto and --workers 2"),
+        (2, None, None, "--gpus 2: this machine has 0"),
+    ],
+)
+def test_gpus_that_are_not_there(monkeypatch, gpus, workers, address, message):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(RequestError, match=message):
+        places(gpus, workers, address)
+
+
+def test_workers_that_share_a_gpu_share_its_memory(monkeypatch):
+    class Properties:
+        total_memory = 100 * 10**9
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
+    assert share_of_memory("cuda", 0.5, None) == 45 * 10**9
+    assert share_of_memory("cuda", 0.5, 20 * 10**9) == 20 * 10**9
+    assert share_of_memory("cuda", 1.0, None) is None
+    assert share_of_memory("cpu", 1.0, None) is None

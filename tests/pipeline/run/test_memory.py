@@ -146,7 +146,7 @@ STEPS = {"start.kind": "random", "steps": 2}
         ("ep", {"steps": 2}, 1),
         ("pixels", {"optimise.steps": 2}, 1),
         ("rise", {"samples": 20}, 5),
-        ("rise", {"samples": 20}, 64),
+        ("rise", {"samples": 400}, 64),  # more calls than its masks are scored in
         ("ig", {"steps": 3}, 64),
     ],
 )

@@ -2,16 +2,27 @@
 
 import dataclasses
 import threading
+import time
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from inr_core import METHODS, MicroBatch
-from pipeline.images import normalise, one_ahead
+from pipeline.images import (
+    AHEAD,
+    READERS,
+    decoded,
+    image_bytes,
+    load_image,
+    normalise,
+    one_ahead,
+    together,
+)
+from pipeline.run import batches
 from pipeline.run import worker as working
 from pipeline.run.batches import Staging
-from pipeline.run.prediction import predict
+from pipeline.run.prediction import scores_of
 from pipeline.run.worker import ShardWorker
 from pipeline.shapes import write_dataset
 from pipeline.tables.shard import Shard
@@ -23,6 +34,10 @@ PATIENCE = 60.0  # seconds until a test that hangs fails
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("shapes"), 6, 0)
+
+
+def loaded(worker, ref):
+    return load_image(ref.image, worker.classifier.preprocess)
 
 
 class Events:
@@ -53,18 +68,18 @@ def test_a_slow_device_waits_neither_for_decoding_nor_for_encoding(dataset, monk
         done["encoded", id_].set()
         return rows
 
-    def explain(image, target, score, of, *given, **named):
-        found = METHODS["inr"].explain(image, target, score, of, *given, **named)
-        first = ids.index(of[0])
+    def explain(image, **named):
+        found = METHODS["inr"].explain(image, **named)
+        first = ids.index(named["ids"][0])
         if first + 2 < len(ids):
             assert done["ready", ids[first + 2]].wait(PATIENCE), "the next batch is not made ready"
         for id_ in ids[max(0, first - 2) : first]:
             assert done["encoded", id_].wait(PATIENCE), "the last batch is not encoded"
         return found
 
-    real = working.mask_rows
+    real = batches.mask_rows
     monkeypatch.setattr(working, "Staging", Noted)
-    monkeypatch.setattr(working, "mask_rows", mask_rows)
+    monkeypatch.setattr(batches, "mask_rows", mask_rows)
     slow = {"inr": dataclasses.replace(METHODS["inr"], explain=explain)}
     monkeypatch.setattr(working, "METHODS", slow)
     assert tables(ShardWorker(spec_of(dataset, batch=2))(Shard(refs))) == wanted
@@ -72,7 +87,7 @@ def test_a_slow_device_waits_neither_for_decoding_nor_for_encoding(dataset, monk
 
 def test_memory_of_batches_is_used_again(dataset):
     worker = ShardWorker(spec_of(dataset, batch=4))
-    items = [(ref, worker._load(ref)) for ref in refs_of(dataset)]
+    items = [(ref, loaded(worker, ref)) for ref in refs_of(dataset)]
     staging = Staging(4, torch.device("cpu"))
     first = staging.batch(items[:4])
     pixels = torch.stack([loaded.pixels for _, loaded in items])
@@ -99,7 +114,7 @@ def test_a_worker_needs_two_places_for_its_batches_at_the_most(dataset):
 @pytest.mark.gpu
 def test_batches_for_a_gpu_wait_in_page_locked_memory(dataset):
     worker = ShardWorker(spec_of(dataset))
-    items = [(ref, worker._load(ref)) for ref in refs_of(dataset)]
+    items = [(ref, loaded(worker, ref)) for ref in refs_of(dataset)]
     batch = Staging(8, torch.device("cuda")).batch(items)
     assert batch.rgb_BCHW.is_pinned()
     found = normalise(batch.rgb_BCHW.cuda(non_blocking=True), worker.classifier.preprocess)
@@ -123,20 +138,20 @@ def test_what_the_classifier_says_of_a_batch_is_read_once(dataset):
     worker = ShardWorker(spec_of(dataset))
     refs = list(refs_of(dataset))
     refs[1] = dataclasses.replace(refs[1], target=None)
-    image = torch.stack([worker._load(ref).pixels for ref in refs])
+    image = torch.stack([loaded(worker, ref).pixels for ref in refs])
     scores = worker.classifier.classify(image).softmax(1).detach()
     with Waits() as waits:
-        said = predict(image, refs, worker.classifier.classify, MicroBatch(4))
-    assert waits.count == 0
+        found = scores_of(image, worker.classifier.classify, "softmax", MicroBatch(4))
+    assert waits.count == 1  # whether all are finite, which is asked on the host
     with Waits() as waits:
         top = [row.argmax().item() for row in scores]
     assert waits.count == len(refs)  # it would see them
     targets = [t if r.target is None else r.target for r, t in zip(refs, top, strict=True)]
+    said = worker.asking.of(found, refs)
     for b, target in enumerate(targets):
-        assert said.target[b] == (target, pytest.approx(scores[b, target].item(), abs=1e-6))
+        (asked,) = said.asked[b]
+        assert asked.target == (target, pytest.approx(scores[b, target].item(), abs=1e-6))
         assert said.predicted[b] == (top[b], pytest.approx(scores[b, top[b]].item(), abs=1e-6))
-    assert said.target_B.tolist() == targets
-    assert said.score_B.tolist() == [score for _, score in said.target]
 
 
 def test_one_ahead_makes_the_next_item_meanwhile_and_in_order():
@@ -171,3 +186,35 @@ def test_one_ahead_raises_where_its_items_do_and_closes():
     before = threading.active_count()
     ended.close()
     assert threading.active_count() < before
+
+
+def test_reads_wait_side_by_side_however_few_decode(dataset, monkeypatch):
+    """Each read ends only when all others have begun: with a thread for each helper it would hang.
+
+    Of those that have read no more decode at once than there are helpers.
+    """
+    shard = Shard(refs_of(dataset))
+    wanted = tables(ShardWorker(spec_of(dataset))(shard))
+    all_begun = threading.Barrier(len(shard.refs), timeout=PATIENCE)
+    busy, most, lock = 0, 0, threading.Lock()
+
+    def read(uri, max_bytes):
+        all_begun.wait()
+        return image_bytes(uri, max_bytes)
+
+    def decode(data, preprocess):
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        time.sleep(0.01)  # so that they would meet
+        with lock:
+            busy -= 1
+        return decoded(data, preprocess)
+
+    monkeypatch.setattr(together, "image_bytes", read)
+    monkeypatch.setattr(working, "decoded", decode)
+    worker = ShardWorker(spec_of(dataset))
+    assert tables(worker(shard)) == wanted
+    assert worker.threads < len(shard.refs) <= AHEAD < READERS
+    assert 1 <= most <= worker.threads

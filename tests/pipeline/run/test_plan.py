@@ -24,9 +24,9 @@ def opened(monkeypatch):
     """Every opening of a manifest."""
     uris = []
 
-    def counted(uri, report):
+    def counted(uri, report, kept):
         uris.append(uri)
-        return open_table(uri, report)
+        return open_table(uri, report, kept)
 
     monkeypatch.setattr("pipeline.manifest.manifest.open_table", counted)
     return uris

@@ -10,7 +10,7 @@ import torch
 from jobs.console import Console
 from jobs.progress import progress
 from pipeline import Progress
-from pipeline.images.loading import load_image
+from pipeline.images.loading import decoded
 from pipeline.run.actor import Actor
 from pipeline.run.turns import Turns
 from pipeline.run.worker import ShardWorker
@@ -129,12 +129,11 @@ def test_the_next_shards_images_are_decoded_before_its_turn(dataset, monkeypatch
     refs = refs_of(dataset)
     loaded = threading.Event()
 
-    def load(uri, *given):
-        if uri == refs[1].image:
-            loaded.set()
-        return load_image(uri, *given)
+    def decode(*given):
+        loaded.set()
+        return decoded(*given)
 
-    monkeypatch.setattr("pipeline.run.worker.load_image", load)
+    monkeypatch.setattr("pipeline.run.worker.decoded", decode)
     actor = actor_of(lambda name: ShardWorker(spec_of(dataset), name))
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(actor.explain, Shard(refs[1:]), 1)

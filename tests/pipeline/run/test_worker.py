@@ -389,3 +389,51 @@ def test_masks_of_a_gpu_are_those_of_a_cpu(dataset, compile_):
         assert a["score_kept"] == pytest.approx(b["score_kept"], abs=0.01)
         one, other = (np.array(Image.open(io.BytesIO(r["mask"]["bytes"]))) > 127 for r in (a, b))
         assert (one & other).sum() > 0.97 * (one | other).sum()
+
+
+def test_files_may_lie_elsewhere_while_a_worker_is_made(dataset, tmp_path):
+    """As they do on the nodes of a cluster, which get them from its driver."""
+    from pipeline.run.cluster import held
+    from pipeline.shapes.network import WEIGHTS
+
+    refs = [dataclasses.replace(ref, target=None) for ref in refs_of(dataset)]
+    given = {"model": "python:pipeline.shapes:ShapesNetwork", "preprocess": "resize=128,crop=128"}
+    (tmp_path / "m.csv").write_text("image\n" + "".join(f"{ref.image}\n" for ref in refs))
+    spec = spec_of(tmp_path / "m.csv", **given, weights=str(WEIGHTS))
+    uri = "s3://nowhere/weights.pt?versionId=3"
+    data = np.frombuffer(WEIGHTS.read_bytes(), np.uint8)
+    with held({uri: data}) as places:
+        far = ShardWorker(dataclasses.replace(spec, weights=uri), files=places)
+        (place,) = places.values()
+        assert place.endswith("/weights.pt")
+    assert tables(far(Shard(refs))) == tables(ShardWorker(spec)(Shard(refs)))
+    with pytest.raises(ValueError, match="no such file"):  # it is gone
+        ShardWorker(dataclasses.replace(spec, weights=place))
+
+
+@pytest.mark.parametrize("kind", ["export", "torchscript"])
+def test_a_model_file_may_lie_elsewhere_too(dataset, kind):
+    spec = spec_of(dataset)
+    spec = dataclasses.replace(spec, model=f"{kind}:a/b.pt2", baseline="c.png")
+    moved = spec.moved({"a/b.pt2": "memory://x/b.pt2", "c.png": "memory://x/c.png"})
+    assert (moved.model, moved.baseline) == (f"{kind}:memory://x/b.pt2", "memory://x/c.png")
+    assert spec.moved({}) == spec
+
+
+@pytest.mark.parametrize(
+    ("given", "files"),
+    [
+        ({"weights": "s3://b/w.pth"}, ("s3://b/w.pth",)),
+        ({"weights": "w.pth"}, ()),
+        ({"weights": "w.pth", "address": "auto"}, ("w.pth",)),
+        ({"model": "export:m.pt2", "address": "auto"}, ("m.pt2",)),
+        ({"model": "torchvision:resnet50", "address": "auto"}, ()),
+    ],
+)
+def test_what_is_sent_to_the_nodes(given, files):
+    from pipeline import load_job
+    from tests.puppets import SmallRequest
+
+    request = SmallRequest.__new__(SmallRequest)
+    request.job = load_job(None, {"manifest": "m.csv", "model": "builtin:shapes", **given})
+    assert request.files() == files

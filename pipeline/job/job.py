@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import fsspec
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ByteSize,
@@ -27,8 +28,8 @@ from pydantic import (
     field_validator,
 )
 
-from inr_core import METHODS, PRESETS
-from pipeline.classifiers import Precision
+from inr_core import METHODS, PRESETS, Head
+from pipeline.classifiers import Precision, TargetRule
 from pipeline.errors import RequestError, describe
 
 EXAMPLE = "torchvision:resnet50"
@@ -54,12 +55,15 @@ Memory = Annotated[ByteSize, Field(ge=1), WrapValidator(_memory)]
 Failures = Annotated[int | float, BeforeValidator(_failures)]
 
 
+TargetText = Annotated[str, AfterValidator(lambda text: str(TargetRule.parse(text)))]
+
+
 class Job(BaseModel):
     """One run; `config` is of the class that belongs to `method`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    manifest: str
+    manifest: str | tuple[str, ...]
     out: str | None = None
     root: str | None = None
     select: dict[str, str] = {}
@@ -67,11 +71,15 @@ class Job(BaseModel):
     model: str
     weights: str | None = None
     preprocess: str | None = None
+    targets: TargetText | None = None
+    head: Head = "softmax"
+    labels: str | None = None
     method: str = "inr"
     preset: str = "default"
     baseline: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
-    gpus: Annotated[int, Field(ge=0)] | None = None
+    gpus: Annotated[int, Field(ge=0)] | Literal["auto"] | None = None
+    gpu_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
     address: Annotated[str, Field(min_length=1)] | None = None
     precision: Precision | None = None
@@ -93,7 +101,8 @@ class Job(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_nul(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
+        texts = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
             raise ValueError(f"holds a NUL character, which no path and no name has: {value!r}")
         return value
 
@@ -115,11 +124,13 @@ def load_job(
     otherwise  values of plain names that neither gives
     Raises RequestError naming the key, what was found, and the nearest known key.
     """
-    data = {**(otherwise or {}), **(_read(file) if file else {})}
+    data = {**(otherwise or {}), **(read_job_file(file) if file else {})}
     where = file or "options"
-    for name, value in overrides.items():
-        if value is not None:
-            _set(data, name, value)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if "optimise.steps" in dotted(given) and "steps" not in given:
+        data.pop("steps", None)  # another name of the same: flags win
+    for name, value in given.items():
+        _set(data, name, value)
     method = data.get("method", "inr")
     if not isinstance(method, str) or method not in METHODS:
         raise RequestError(f"method: {method!r} is unknown; expected one of {', '.join(METHODS)}")
@@ -167,7 +178,7 @@ def _place(error: yaml.YAMLError) -> str:
 def check_keys(data: Mapping[str, Any], method: str, where: str) -> None:
     """Refuse keys that the method does not know, naming whose they are or the nearest known one."""
     known = _known_keys(method)
-    for name in _dotted(data):
+    for name in dotted(data):
         if name not in known:
             raise RequestError(f"{where}: unknown key {name!r}{_hint(name, method, known)}")
 
@@ -188,15 +199,19 @@ def _hint(name: str, method: str, known: list[str]) -> str:
 
 
 def _known_keys(method: str) -> list[str]:
-    own = _settings(method)
-    absent = {"steps"} - {name.removeprefix("optimise.") for name in own}
+    return [*job_keys(method), *_settings(method)]
+
+
+def job_keys(method: str) -> list[str]:
+    """Keys of a job of this method, without the settings that are the method's own."""
+    absent = {"steps"} - {name.removeprefix("optimise.") for name in _settings(method)}
     if method != "inr":
         absent.add("preset")
-    return [key for key in JOB_KEYS if key not in absent] + own
+    return [key for key in JOB_KEYS if key not in absent]
 
 
 def _settings(method: str) -> list[str]:
-    return _dotted(dataclasses.asdict(METHODS[method].config()))
+    return dotted(dataclasses.asdict(METHODS[method].config()))
 
 
 def _defaults(method: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,17 +224,19 @@ def _defaults(method: str, data: Mapping[str, Any]) -> dict[str, Any]:
     return dataclasses.asdict(PRESETS[preset])
 
 
-def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[str]:
+def dotted(data: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Names of all values in sections: `optimise.steps`."""
     names: list[str] = []
     for key, value in data.items():
         if isinstance(value, Mapping) and value and key != "select":
-            names += _dotted(value, f"{prefix}{key}.")
+            names += dotted(value, f"{prefix}{key}.")
         else:
             names.append(f"{prefix}{key}")
     return names
 
 
-def _read(file: str) -> dict[str, Any]:
+def read_job_file(file: str) -> dict[str, Any]:
+    """What a job file holds, dotted names as sections; RequestError where it cannot be read."""
     try:
         with fsspec.open(file, "r", encoding="utf-8") as stream:
             text = stream.read()
@@ -233,13 +250,16 @@ def _read(file: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RequestError(f"--config {file}: expected keys and values, for example `areas: [.1]`")
     try:
-        _dotted(data)
+        dotted(data)
     except RecursionError as error:
         raise RequestError(
             f"--config {file}: a section holds itself (by an anchor & and its alias *); expected "
             "sections that end"
         ) from error
-    return data
+    sections: dict[str, Any] = {}
+    for name, value in data.items():
+        _set(sections, str(name), value)
+    return sections
 
 
 def _set(data: dict[str, Any], name: str, value: Any) -> None:

@@ -1,0 +1,81 @@
+"""`xaipipe table`: recorded rows of a comparison, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from jobs.console import Console
+from jobs.evaluate import report, summary
+from jobs.measure import ROWS
+from jobs.target import check_target
+from pipeline import RequestError, results
+
+
+def table(
+    folder: Annotated[Path, typer.Argument(help="Folder of rows that `measure` recorded.")] = ROWS,
+    images: Annotated[str | None, typer.Option(help="Only of this set of images.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only of this classifier.")] = None,
+    first: Annotated[
+        str | None, typer.Option(help="Row that stands first: differences are to it.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write the main metrics as tables in Markdown.")
+    ] = None,
+) -> None:
+    """Print rows that `xaipipe measure` recorded: a table a metric, 95 % intervals over images.
+
+    Rows of one classifier and one set of images are compared on the images that all of them have.
+
+    [bold]Example[/]
+
+      xaipipe table rows --first inr --markdown table.md
+    """
+    console = Console()
+    check_target("--markdown", markdown)
+    rows = [
+        row
+        for row in results.read_rows(folder)
+        if images in (None, row.images) and model in (None, row.model)
+    ]
+    if not rows:
+        raise RequestError(f"{folder}: holds no row of these images and this classifier")
+    if first is not None and first not in {row.name for row in rows}:
+        raise RequestError(f"--first {first}: no such row; there are {_names(rows)}")
+    rows.sort(key=lambda row: row.name != first)
+    texts = []
+    for group, shared in results.side_by_side(rows):
+        head = f"{group[0].images}, {group[0].model}: {results.count_images(shared.table)} images"
+        console.print(f"\n{head}, mean and 95 % interval over images", style="bold")
+        console.print(_about(group))
+        report(shared, console)
+        texts.append(f"{head}\n\n{summary(shared)}")
+    if markdown is not None:
+        markdown.write_text("\n".join(texts), encoding="utf-8")
+
+
+def _names(rows: Sequence[results.RecordedRow]) -> str:
+    return ", ".join(sorted({row.name for row in rows}))
+
+
+def _about(group: Sequence[results.RecordedRow]) -> Table:
+    """What each row cost, and how many images it has."""
+    shown = Table(box=None, padding=(0, 1, 0, 0), show_edge=False)
+    for column in ("row", "images", "passes", "CPU s/image", "seed", "xaipipe", "torch"):
+        shown.add_column(column, no_wrap=True)
+    for row in group:
+        seconds, versions = row.about["cpu_seconds"], row.about["versions"]
+        shown.add_row(
+            row.name,
+            f"{results.count_images(row.table)}",
+            f"{row.about['passes']}",
+            "-" if seconds is None else f"{seconds:.3g}",
+            f"{row.about['fingerprint']['seed']}",
+            versions["xaipipe"] or "-",
+            versions["torch"] or "-",
+        )
+    return shown

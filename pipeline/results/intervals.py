@@ -1,0 +1,70 @@
+"""How far means over images could be off by the choice of the images: 95 % intervals.
+
+Means have Student's interval: of 8 images whose scores crowd at 0 and 1 it holds the true mean 92
+to 94 times of a hundred (the bootstrap's percentiles: 88), and of 20 and more 93 to 95. Shares of
+images that do something or do not (`SHARES`) have Wilson's (1927), which is not empty where all do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri, stdtrit
+
+END = 0.975  # the interval's upper end; the lower one is as improbable
+SHARES = ("pointing", "top1_kept")  # metrics that are 0 or 1 of every image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A mean over `images` images and its interval; NaN where there are too few of them."""
+
+    mean: float
+    low: float
+    high: float
+    images: int
+
+
+def interval(metric: str, of_images: Mapping[Any, float]) -> Interval:
+    """Mean of the values of images (by id) of a metric."""
+    values = list(of_images.values())
+    return share_interval(values) if metric in SHARES else mean_interval(values)
+
+
+def difference(first: Mapping[Any, float], second: Mapping[str, float]) -> Interval:
+    """Mean of first - second, on the images that both have."""
+    ids = sorted(first.keys() & second.keys())
+    return mean_interval([first[i] - second[i] for i in ids])
+
+
+def mean_interval(values: ArrayLike) -> Interval:
+    """Student's interval; values that are NaN (undefined) are left out."""
+    value = np.asarray(values, np.float64)
+    value = value[~np.isnan(value)]
+    count = len(value)
+    if not count:
+        return Interval(mean=math.nan, low=math.nan, high=math.nan, images=0)
+    mean, half = float(value.mean()), math.nan
+    if count > 1:
+        half = float(stdtrit(count - 1, END) * value.std(ddof=1)) / math.sqrt(count)
+    return Interval(mean=mean, low=mean - half, high=mean + half, images=count)
+
+
+def share_interval(values: ArrayLike) -> Interval:
+    """Wilson's interval of a share; the values are 0 or 1, NaN is left out."""
+    value = np.asarray(values, np.float64)
+    value = value[~np.isnan(value)]
+    count = len(value)
+    if not count:
+        return Interval(mean=math.nan, low=math.nan, high=math.nan, images=0)
+    share, z2 = float(value.mean()), float(ndtri(END)) ** 2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * count)) / count) / (1 + z2 / count)
+    return Interval(
+        mean=share, low=max(0.0, middle - half), high=min(1.0, middle + half), images=count
+    )
