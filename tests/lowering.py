@@ -67,11 +67,11 @@ class Lowered:
         """The function, counted whenever it is called; tensors within its arguments are its own."""
         plain = getattr(function, "__wrapped__", function)
 
-        def call(*given):
+        def call(*given, **named):  # named: no tensors
             tensors = []
             build = _taken_apart(given, tensors)
             traced = aot_function(
-                lambda *own: plain(*build(own)),
+                lambda *own: plain(*build(own), **named),
                 self._count(plain.__name__),
                 self._count(f"{plain.__name__}, backward"),
                 partition_fn=min_cut_rematerialization_partition,

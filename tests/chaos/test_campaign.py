@@ -34,6 +34,7 @@ SHORT = (
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_short_campaign_loses_and_doubles_nothing() -> None:
     command = [sys.executable, "-m", "tests.chaos", "--seconds", "20", "--seed", "1", "--faults"]
     done = subprocess.run([*command, *SHORT], cwd=ROOT, capture_output=True, text=True)
@@ -116,6 +117,7 @@ def test_a_driver_that_hangs_or_prints_a_traceback_breaks_its_promise(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_memory_and_open_files_of_a_long_run_are_flat() -> None:
     samples, _ = long_run(images=4000, shard_size=20, workers=0)
     memory, files = grown(samples)

@@ -5,6 +5,7 @@ import torch
 
 from inr_core import InrConfig
 from inr_core.game import objective, scenes
+from inr_core.game import scene as game_scene
 from inr_core.optimisation import Networks, Schedule, Slots, slots, step
 from tests.lowering import Launches, Lowered
 
@@ -62,8 +63,12 @@ def slots_of(config, dtype):
 @pytest.mark.slow
 def test_a_step_is_a_few_kernels(monkeypatch):
     own, lowered = slots_of(InrConfig(), torch.bfloat16), Lowered()
-    for name, home in (("look", step), ("move", step), ("rewards", objective)):
-        monkeypatch.setattr(slots, name, lowered.of(getattr(home, name)))
+    for used, name, home in (
+        (slots, "look", step),
+        (slots, "move", step),
+        (game_scene, "rewards", objective),
+    ):
+        monkeypatch.setattr(used, name, lowered.of(getattr(home, name)))
     with Launches() as launches:
         own.step()
     assert launches.operations.total() == 2  # of `Answer`: all else is in the compiled functions

@@ -129,6 +129,7 @@ def start(shards, count, timeout=None):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_draining_node_gets_nothing_new_and_its_death_is_nobodys_fault(monkeypatch):
     """Its second shard is lost with it and explained elsewhere, by a node that came later."""
     with cluster(monkeypatch) as found, ray_for(1, "cpu", found.address):
@@ -151,6 +152,7 @@ def test_a_draining_node_gets_nothing_new_and_its_death_is_nobodys_fault(monkeyp
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_a_draining_node_still_finishes_counts(monkeypatch):
     with cluster(monkeypatch) as found, ray_for(1, "cpu", found.address):
         spot = found.add_node(num_cpus=1)
@@ -169,6 +171,7 @@ def test_what_a_draining_node_still_finishes_counts(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_when_rays_node_dies_the_run_ends_and_says_so():
     with ray_for(1, "cpu", None):
         results, _ = start(10_000, 1)
@@ -230,6 +233,7 @@ def ones(count):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_files_are_read_once_and_reach_eight_workers_on_two_nodes(monkeypatch, tmp_path):
     """By the counts of a server: one request, whatever the number of workers."""
     from tests.counting import counting_server
@@ -252,6 +256,7 @@ def test_files_are_read_once_and_reach_eight_workers_on_two_nodes(monkeypatch, t
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_growing_pool_takes_the_gpus_that_come(monkeypatch):
     """None are there at first; then two nodes come, one after the other, and the first goes."""
     counts = []
@@ -276,6 +281,7 @@ def test_a_growing_pool_takes_the_gpus_that_come(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_pool_without_a_place_says_what_it_waits_for_and_for_how_long(monkeypatch):
     monkeypatch.setattr("pipeline.run.pool.TELL_S", 1.0)
     with cluster(monkeypatch) as found, ray_for(1, "cuda", found.address):
@@ -304,6 +310,7 @@ with ray_for(1, "cpu", sys.argv[1], code="far_module:build"):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_code_of_a_classifier_reaches_other_nodes(monkeypatch, tmp_path):
     (tmp_path / "far_module.py").write_text(
         "import far_part\ndef build():\n    return far_part.X\n"

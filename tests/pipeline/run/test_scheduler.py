@@ -92,6 +92,7 @@ def test_a_death_while_decoding_blames_no_neighbour():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_adjacent_images_that_kill_are_all_set_aside_however_many(monkeypatch):
     monkeypatch.setattr(attempts, "PATIENCE", 2)  # so that six are many
     poison = [f"poison-{n:02}" for n in range(6)]
