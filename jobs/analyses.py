@@ -1,9 +1,8 @@
-"""What the commands of analyses share: where they run, their options, progress and conclusion."""
+"""What the commands of analyses share: progress and conclusion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import typer
 
@@ -13,64 +12,6 @@ from jobs.console import Console
 from jobs.log import say_ended
 from jobs.progress import clock, progress
 from pipeline import analysis
-
-HOW, AGAIN = "Where it runs", "Running again"
-
-Gpus = Annotated[
-    str | None,
-    typer.Option(
-        help="GPUs, a worker on each (default: all GPUs here); auto: as many as the cluster has, "
-        "also those that come later.",
-        metavar="N|auto",
-        rich_help_panel=HOW,
-        show_default=False,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="CPU workers, one thread each; 0 = in this process, without Ray (default: as for "
-        "`run`; in this process where few images are pending).",
-        rich_help_panel=HOW,
-        show_default=False,
-    ),
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        help="A running Ray cluster (auto, HOST:PORT); default: one on this machine.",
-        rich_help_panel=HOW,
-        show_default=False,
-    ),
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        help="Seconds for a shard, as for `run`.", rich_help_panel=HOW, show_default=False
-    ),
-]
-Root = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder or URL of the images, if they have moved.",
-        rich_help_panel=HOW,
-        show_default=False,
-    ),
-]
-RetryFailed = Annotated[
-    bool,
-    typer.Option(
-        "--retry-failed", help="Also try again what failed before.", rich_help_panel=AGAIN
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite",
-        help="Discard what this command has made before, with other settings.",
-        rich_help_panel=AGAIN,
-    ),
-]
 
 
 def carry_out(works: Sequence[analysis.Analysis], console: Console) -> int:

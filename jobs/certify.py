@@ -11,8 +11,9 @@ from rich.table import Table
 import pipeline
 from jobs import analyses
 from jobs.console import Console
-from jobs.options import parse_gpus
+from jobs.log import logged
 from jobs.ranked import ranked
+from jobs.terms import takes_terms
 from pipeline import analysis
 from pipeline import certificates as certificates_room
 
@@ -25,6 +26,8 @@ HEAD = {
 }
 
 
+@logged
+@takes_terms
 def certify(
     uri: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
     radius: Annotated[
@@ -41,13 +44,8 @@ def certify(
     weights: Annotated[
         str | None, typer.Option(help="State dict of the run's classifier, if it has moved.")
     ] = None,
-    gpus: analyses.Gpus = None,
-    workers: analyses.Workers = None,
-    address: analyses.Address = None,
-    timeout: analyses.Timeout = None,
-    root: analyses.Root = None,
-    retry_failed: analyses.RetryFailed = False,
-    overwrite: analyses.Overwrite = False,
+    *,
+    terms: analysis.AnalysisTerms,
 ) -> None:
     """Measure how often the prediction of a mask alone survives when more of the image is shown.
 
@@ -66,15 +64,6 @@ def certify(
         radius=radius, patches=patches, error=error, doubt=doubt, seed=seed
     )
     kind = certificates_room.certificates_of(run, config, weights=weights)
-    terms = analysis.AnalysisTerms(
-        gpus=parse_gpus(gpus),
-        workers=workers,
-        address=address,
-        timeout=timeout,
-        root=root,
-        retry_failed=retry_failed,
-        overwrite=overwrite,
-    )
     failed = analyses.carry_out([analysis.Analysis(run, kind, terms)], console)
     if found := certificates_room.by_area(pipeline.read(uri)):
         console.print(_table(found))

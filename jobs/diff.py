@@ -13,8 +13,8 @@ import pipeline
 from jobs import analyses
 from jobs.console import Console
 from jobs.log import logged
-from jobs.options import parse_gpus
 from jobs.ranked import SHOWN, ranked
+from jobs.terms import takes_terms
 from pipeline import RequestError, analysis, results
 from pipeline import diff as diffs
 
@@ -31,6 +31,7 @@ HEAD = {
 
 
 @logged
+@takes_terms
 def diff(
     uri_a: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
     uri_b: Annotated[
@@ -54,13 +55,8 @@ def diff(
         str | None, typer.Option(help="State dict of the first classifier, if it has moved.")
     ] = None,
     weights_b: Annotated[str | None, typer.Option(help="That of the second one.")] = None,
-    gpus: analyses.Gpus = None,
-    workers: analyses.Workers = None,
-    address: analyses.Address = None,
-    timeout: analyses.Timeout = None,
-    root: analyses.Root = None,
-    retry_failed: analyses.RetryFailed = False,
-    overwrite: analyses.Overwrite = False,
+    *,
+    terms: analysis.AnalysisTerms,
 ) -> None:
     """Show what has changed between two models: predictions, regions, and what they lie on.
 
@@ -79,15 +75,6 @@ def diff(
         raise RequestError(f"{uri_b}: is the same run; name one of another model")
     common, _ = results.same_class([one, two])
     kind = diffs.difference(one, two, area=area, weights=(weights, weights_b))
-    terms = analysis.AnalysisTerms(
-        gpus=parse_gpus(gpus),
-        workers=workers,
-        address=address,
-        timeout=timeout,
-        root=root,
-        retry_failed=retry_failed,
-        overwrite=overwrite,
-    )
     work = analysis.Analysis(one, kind, terms, only={id_ for id_, _ in common})
     failed = analyses.carry_out([work], console)
     found = diffs.changed(pipeline.read(uri_a), two)

@@ -14,8 +14,8 @@ import pipeline
 from jobs import analyses
 from jobs.console import Console
 from jobs.log import logged
-from jobs.options import parse_gpus
 from jobs.target import check_target
+from jobs.terms import takes_terms
 from pipeline import RequestError, analysis, evaluation, results
 from pipeline.paths import redacted
 
@@ -63,6 +63,7 @@ SUMMARY = (
 
 
 @logged
+@takes_terms
 def evaluate(
     uri: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
     against: Annotated[
@@ -94,13 +95,8 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N images that all runs explained.")
     ] = None,
-    gpus: analyses.Gpus = None,
-    workers: analyses.Workers = None,
-    address: analyses.Address = None,
-    timeout: analyses.Timeout = None,
-    root: analyses.Root = None,
-    retry_failed: analyses.RetryFailed = False,
-    overwrite: analyses.Overwrite = False,
+    *,
+    terms: analysis.AnalysisTerms,
 ) -> None:
     """Measure masks from the stored tables: faithfulness, localisation, areas, shape, stability.
 
@@ -123,15 +119,6 @@ def evaluate(
     _check_repeats(readers, repeats)
     common, left_out = results.same_class([*readers.values(), *repeats])
     common = common[:limit]
-    terms = analysis.AnalysisTerms(
-        gpus=parse_gpus(gpus),
-        workers=workers,
-        address=address,
-        timeout=timeout,
-        root=root,
-        retry_failed=retry_failed,
-        overwrite=overwrite,
-    )
     works = []
     for reader in readers.values():
         second = None

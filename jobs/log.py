@@ -23,6 +23,7 @@ import typer
 import pipeline
 from jobs.console import LOG, Console, plain
 from jobs.endings import ending
+from jobs.signatures import parameters, takes
 
 EVERY_S = 5.0  # between two lines of progress
 COUNTS = ("images", "done_before", "failed_before", "explained", "failed", "seconds")
@@ -116,13 +117,9 @@ def logged(command: Callable[..., None]) -> Callable[..., None]:
         else:
             raise typer.Exit(_run_logged(command, given))
 
-    own = inspect.signature(command).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
     option = inspect.Parameter("log_format", keyword, default=LogFormat.text, annotation=Option)
-    everything = [*(parameter.replace(kind=keyword) for parameter in own), option]
-    wrapped.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {**inspect.get_annotations(command), "log_format": Option}
-    return wrapped
+    return takes(wrapped, [*parameters(command), option])
 
 
 def _figures(p: pipeline.Progress) -> dict[str, Any]:

@@ -59,7 +59,6 @@ def measure(
         raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
     if again == job.seed:
         raise RequestError(f"--again {again}: is the run's own seed; name another one")
-    second = None if judge is None else results.Model(judge, judge_weights)
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder:
         out = job.out or f"{folder}/out"
         reader, seconds, failed = _explained(job, out, console)
@@ -70,6 +69,9 @@ def measure(
         terms = analysis.AnalysisTerms(
             gpus=job.gpus, workers=job.workers, address=job.address, root=job.root
         )
+        second = None
+        if judge is not None:
+            second = results.Model(judge, judge_weights, head=results.head_of(reader))
         kinds = evaluation.evaluations(reader, judge=second, repeats=repeats)
         works = [analysis.Analysis(reader, kind, terms) for kind in kinds]
         failed += analyses.carry_out(works, console)

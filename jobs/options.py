@@ -1,7 +1,6 @@
 """The options of a job, shared by the commands that take one. Names are those of the job file."""
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, get_args
 
@@ -9,6 +8,7 @@ import typer
 
 import pipeline
 from jobs.console import Console
+from jobs.signatures import parameters, takes
 from pipeline import RequestError
 
 WHAT, HOW, METHOD, AGAIN = "What to explain", "Where it runs", "Method", "Running again"
@@ -233,8 +233,7 @@ def takes_job(
     make       makes something else of the job file and the overriding values than `load_job`
     otherwise  values of options that neither the command line nor the job file gives
     """
-    own = list(inspect.signature(command).parameters.values())[1:]
-    shared = inspect.signature(_job_options).parameters.values()
+    own, shared = parameters(command)[1:], parameters(_job_options)
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
@@ -246,17 +245,12 @@ def takes_job(
         made = make or functools.partial(pipeline.load_job, otherwise=otherwise)
         command(made(file, overrides), **rest)
 
-    everything = [*shared, *own]
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in everything]
-    wrapped.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in everything}
-    return wrapped
+    return takes(wrapped, [*shared, *own])
 
 
 def descriptions() -> dict[str, str]:
     """What each key of a job is, in the words of its option."""
-    parameters = inspect.signature(_job_options).parameters.values()
-    return {one.name: get_args(one.annotation)[1].help for one in parameters}
+    return {one.name: get_args(one.annotation)[1].help for one in parameters(_job_options)}
 
 
 def _asked(given: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:

@@ -10,8 +10,8 @@ import pipeline
 from jobs import analyses
 from jobs.console import Console
 from jobs.log import logged
-from jobs.options import parse_gpus
 from jobs.ranked import SHOWN, ranked
+from jobs.terms import takes_terms
 from pipeline import analysis
 from pipeline import regions as regions_room
 
@@ -26,6 +26,7 @@ HEAD = {
 
 
 @logged
+@takes_terms
 def regions(
     uri: Annotated[str, typer.Argument(help="The --out of a run, a folder or URL.")],
     layer: Annotated[
@@ -38,13 +39,8 @@ def regions(
     weights: Annotated[
         str | None, typer.Option(help="State dict of the run's classifier, if it has moved.")
     ] = None,
-    gpus: analyses.Gpus = None,
-    workers: analyses.Workers = None,
-    address: analyses.Address = None,
-    timeout: analyses.Timeout = None,
-    root: analyses.Root = None,
-    retry_failed: analyses.RetryFailed = False,
-    overwrite: analyses.Overwrite = False,
+    *,
+    terms: analysis.AnalysisTerms,
 ) -> None:
     """Look at every kept region: its features, its place, and what the classifier sees without it.
 
@@ -59,15 +55,6 @@ def regions(
     console = Console()
     run = pipeline.read(uri)
     kind = regions_room.regions_of(run, layer=layer, weights=weights)
-    terms = analysis.AnalysisTerms(
-        gpus=parse_gpus(gpus),
-        workers=workers,
-        address=address,
-        timeout=timeout,
-        root=root,
-        retry_failed=retry_failed,
-        overwrite=overwrite,
-    )
     failed = analyses.carry_out([analysis.Analysis(run, kind, terms)], console)
     show_context(pipeline.read(uri), console)
     console.print(f"what is alike in them: xaipipe patterns {uri}")

@@ -165,8 +165,9 @@ def _hits(
 def _classes(reader: pipeline.RunReader, text: str) -> list[int]:
     """Class indices by a name or an index; RequestError if no image is explained for it."""
     wanted = text.strip().casefold()
-    rows = reader.images.to_table(columns=["target", "target_name"]).to_pylist()
-    names = {row["target"]: row["target_name"] for row in rows}
+    rows = reader.images.to_table(columns=["target", "target_name"])
+    classes = rows.group_by(["target", "target_name"]).aggregate([]).to_pylist()
+    names = {row["target"]: row["target_name"] for row in classes}
     found = [k for k, name in names.items() if wanted in (str(k), name.casefold())]
     if not found:
         known = ", ".join(names[k] for k in sorted(names)[:10])

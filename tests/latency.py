@@ -74,11 +74,11 @@ class Sleeps(ShardWorker):
 
     pace = 0.0
 
-    def _explain(self, batch: Any, found: Any) -> None:
+    def _explain_or_isolate(self, batch: Any, found: Any) -> None:
         if self.pace:
             time.sleep(self.pace * len(batch))
         else:
-            super()._explain(batch, found)
+            super()._explain_or_isolate(batch, found)
 
 
 def written(folder: Path, images: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pipeline.classifiers.classifier import Classifier, load_classifier
     from pipeline.classifiers.features import Features
     from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
-    from pipeline.classifiers.kinds import KINDS, Kind
+    from pipeline.classifiers.kinds import FILE_KINDS, KINDS, Kind
     from pipeline.classifiers.labels import read_labels
     from pipeline.classifiers.speed import seconds_of_a_pass
     from pipeline.classifiers.targets import TargetRule

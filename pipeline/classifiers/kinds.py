@@ -14,6 +14,7 @@ class Kind:
     what     it is, in words
     library  that it needs besides torch; None: none
     extra    of this package that brings the library
+    is_file  whether the name is that of a file, a path or URL
     """
 
     name: str
@@ -21,6 +22,7 @@ class Kind:
     what: str
     library: str | None = None
     extra: str | None = None
+    is_file: bool = False
 
     def installed(self) -> str | None:
         """Version of the library (of torch, where it needs no other); None: it is not there."""
@@ -45,8 +47,9 @@ KINDS = (
         "transformers",
         "hf",
     ),
-    Kind("torchscript", "torchscript:model.pt", "a scripted or traced module"),
-    Kind("export", "export:model.pt2", "a program saved by torch.export.save"),
+    Kind("torchscript", "torchscript:model.pt", "a scripted or traced module", is_file=True),
+    Kind("export", "export:model.pt2", "a program saved by torch.export.save", is_file=True),
     Kind("python", "python:my_models:build", "build() of my_models.py returns an nn.Module"),
     Kind("builtin", "builtin:shapes", "the small classifier of the demo"),
 )
+FILE_KINDS = tuple(kind.name for kind in KINDS if kind.is_file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,15 +55,15 @@ class TargetRule:
             "above": f"all classes of each image that score more than {self.score:g}",
         }[self.kind]
 
-    def choose(self, order: Sequence[int], scores: Sequence[float], given: int | None) -> list[int]:
+    def choose(self, scores: Mapping[int, float], given: int | None) -> list[int]:
         """Classes of one image; none where none scores enough.
 
-        order   all classes, the highest first
-        scores  of all classes, in [0, 1]
+        scores  of the classes that may be chosen, the highest first, in [0, 1]
         given   the manifest's target
         """
+        order = list(scores)
         if self.kind == "top":
-            return list(order[: self.count])
+            return order[: self.count]
         if self.kind == "above":
             return [k for k in order if scores[k] > self.score]
         return [order[0] if given is None else given]

@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import RequestError, describe
+from pipeline.errors import RequestError
 from pipeline.manifest.cells import Cells
 from pipeline.manifest.columns import free_name
 from pipeline.manifest.listing import Found, Kept, listed
-from pipeline.manifest.stores import filesystem
+from pipeline.manifest.stores import filesystem, reading
 from pipeline.manifest.table import NumberedRows, Report, Table, unique_columns
 from pipeline.members import Member, quoted
 
@@ -83,19 +83,12 @@ class _Layout:
 
 
 def _rows(file: str, layout: _Layout) -> Found:
-    try:
-        with _opened(file) as parquet:
-            _check_same(file, parquet.schema_arrow, layout.schema)
-            if layout.image is not None:
-                _check_embedded(file, layout.image, parquet.metadata)
-            path = os.path.abspath(file) if "://" not in file else file
-            yield from _cells(file, path, parquet, layout)
-    except (RequestError, GeneratorExit):
-        raise
-    except FileNotFoundError as error:
-        raise RequestError(f"{file}: there is no such file") from error
-    except Exception as error:  # every store raises its own
-        raise RequestError(f"{file}: the manifest cannot be read: {describe(error)}") from error
+    with reading(file, "the manifest"), _opened(file) as parquet:
+        _check_same(file, parquet.schema_arrow, layout.schema)
+        if layout.image is not None:
+            _check_embedded(file, layout.image, parquet.metadata)
+        path = os.path.abspath(file) if "://" not in file else file
+        yield from _cells(file, path, parquet, layout)
 
 
 def _cells(file: str, path: str, parquet: pq.ParquetFile, layout: _Layout) -> Iterator[Cells]:

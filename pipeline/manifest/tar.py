@@ -17,12 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.errors import RequestError, describe
+from pipeline.errors import RequestError
 from pipeline.images import IMAGE_SUFFIXES, bbox_problem
 from pipeline.manifest.cells import Cells, kind_of_json
 from pipeline.manifest.columns import free_name
 from pipeline.manifest.listing import Found, Kept, listed
-from pipeline.manifest.stores import filesystem
+from pipeline.manifest.stores import filesystem, reading
 from pipeline.manifest.table import NumberedRows, Report, Table
 from pipeline.members import Member, quoted
 
@@ -163,9 +163,9 @@ def _taken(name: str, cell: Any) -> bool:
 
 def _members(file: str) -> Iterator[tuple[Any, Any]]:
     """Headers of the files in an archive, in order, with the archive to read from."""
-    try:
-        with _opened(file) as source, tarfile.open(fileobj=source, mode="r:") as opened:
-            archive: Any = opened
+    with reading(file, "the archive"), _opened(file) as source:
+        try:
+            archive: Any = tarfile.open(fileobj=source, mode="r:")
             while (info := archive.next()) is not None:
                 archive.members = []  # it would keep them all
                 if info.isreg():
@@ -173,16 +173,10 @@ def _members(file: str) -> Iterator[tuple[Any, Any]]:
             source.seek(archive.offset)
             if source.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError("it ends without its end mark")
-    except tarfile.TarError as error:
-        raise RequestError(
-            f"{file}: is no complete tar archive without compression: {error}"
-        ) from error
-    except (RequestError, GeneratorExit):
-        raise
-    except FileNotFoundError as error:
-        raise RequestError(f"{file}: there is no such file") from error
-    except Exception as error:  # every store raises its own
-        raise RequestError(f"{file}: the archive cannot be read: {describe(error)}") from error
+        except tarfile.TarError as error:
+            raise RequestError(
+                f"{file}: is no complete tar archive without compression: {error}"
+            ) from error
 
 
 def _opened(file: str) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 END = 0.975  # the interval's upper end; the lower one is as improbable
@@ -30,13 +30,16 @@ class Interval:
     images: int
 
 
+NOTHING = Interval(mean=math.nan, low=math.nan, high=math.nan, images=0)
+
+
 def interval(metric: str, of_images: Mapping[Any, float]) -> Interval:
     """Mean of the values of images (by id) of a metric."""
     values = list(of_images.values())
     return share_interval(values) if metric in SHARES else mean_interval(values)
 
 
-def difference(first: Mapping[Any, float], second: Mapping[str, float]) -> Interval:
+def difference(first: Mapping[Any, float], second: Mapping[Any, float]) -> Interval:
     """Mean of first - second, on the images that both have."""
     ids = sorted(first.keys() & second.keys())
     return mean_interval([first[i] - second[i] for i in ids])
@@ -44,11 +47,10 @@ def difference(first: Mapping[Any, float], second: Mapping[str, float]) -> Inter
 
 def mean_interval(values: ArrayLike) -> Interval:
     """Student's interval; values that are NaN (undefined) are left out."""
-    value = np.asarray(values, np.float64)
-    value = value[~np.isnan(value)]
+    value = _defined(values)
     count = len(value)
     if not count:
-        return Interval(mean=math.nan, low=math.nan, high=math.nan, images=0)
+        return NOTHING
     mean, half = float(value.mean()), math.nan
     if count > 1:
         half = float(stdtrit(count - 1, END) * value.std(ddof=1)) / math.sqrt(count)
@@ -57,14 +59,18 @@ def mean_interval(values: ArrayLike) -> Interval:
 
 def share_interval(values: ArrayLike) -> Interval:
     """Wilson's interval of a share; the values are 0 or 1, NaN is left out."""
-    value = np.asarray(values, np.float64)
-    value = value[~np.isnan(value)]
+    value = _defined(values)
     count = len(value)
     if not count:
-        return Interval(mean=math.nan, low=math.nan, high=math.nan, images=0)
+        return NOTHING
     share, z2 = float(value.mean()), float(ndtri(END)) ** 2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * count)) / count) / (1 + z2 / count)
     return Interval(
         mean=share, low=max(0.0, middle - half), high=min(1.0, middle + half), images=count
     )
+
+
+def _defined(values: ArrayLike) -> NDArray[np.float64]:
+    value = np.asarray(values, np.float64)
+    return value[~np.isnan(value)]

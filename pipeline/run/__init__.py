@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.run.device import Gpus, c_compiler, grows, places, prepare_device
     from pipeline.run.driver import SUBMISSION, on_ray, prepared, run
     from pipeline.run.estimate import Host, estimate_cost
-    from pipeline.run.plan import Request
+    from pipeline.run.plan import Request, classifier_of, manifest_of
     from pipeline.run.prediction import columns, contrast_of, with_contrast
     from pipeline.run.spec import WorkerSpec
     from pipeline.run.status import Status

@@ -15,6 +15,7 @@ import torch
 
 from inr_core import METHODS
 from pipeline.classifiers import (
+    FILE_KINDS,
     PRECISION,
     Classifier,
     Precision,
@@ -49,7 +50,6 @@ LARGEST_SHARD = {"cpu": 16, "cuda": 256}  # images: minutes of work, lost when a
 SHARDS_PER_WORKER = 4  # at least, while there are images enough: so that no worker idles at the end
 # 0: the worker measures. 1: on a CPU, neither larger batches nor more networks at once are faster
 BATCH = MICROBATCH = {"cpu": 1, "cuda": 0}
-FILES = ("torchscript", "export")  # kinds of classifiers whose name is a file
 COMPILE = {"cpu": False, "cuda": True}  # on a CPU, compiled classifiers are not faster
 
 
@@ -66,27 +66,14 @@ class Request:
         self.folder = None if self.store is None else RunFolder(self.store)
         self.precision = job.precision or PRECISION[self.device]
         self.rule = TargetRule.parse(job.targets)
-        self.labels = None if job.labels is None else read_labels(job.labels)
         with one_thread():
-            self.classifier = load_classifier(
-                job.model,
-                weights=job.weights,
-                preprocess=job.preprocess,
-                head=job.head,
-                labels=self.labels,
-            )
+            self.classifier = classifier_of(job)
             _check_method(job, self.classifier)
+        self.labels = None if job.labels is None else self.classifier.classes
         self._check_targets()
         config = with_contrast(job.config, self.classifier.classes)
         self.job = job = job.model_copy(update={"config": config})
-        self.manifest = Manifest(
-            job.manifest,
-            root=job.root,
-            select=job.select,
-            limit=job.limit,
-            classes=self.classifier.classes,
-            labelled=self.rule.kind == "label",
-        )
+        self.manifest = manifest_of(job, self.classifier)
         found = self.manifest.check()
         self.found, self.images = found, found.images
         hint = label_hint(self.manifest.columns)
@@ -198,7 +185,7 @@ class Request:
     def files(self) -> tuple[str, ...]:
         """The classifier's weights and the baseline, where workers may be far from them."""
         kind, _, name = self.job.model.partition(":")
-        model = name if kind in FILES else None
+        model = name if kind in FILE_KINDS else None
         found = [uri for uri in (model, self.job.weights, self.job.baseline) if uri is not None]
         far = self.job.address is not None
         return tuple(uri for uri in found if far or "://" in uri)
@@ -233,6 +220,29 @@ class Request:
             return self.job.shard_size
         share = math.ceil(pending / (SHARDS_PER_WORKER * max(1, self.workers)))
         return min(LARGEST_SHARD[self.device], max(1, share))
+
+
+def classifier_of(job: Job) -> Classifier:
+    """The job's classifier, on the CPU; RequestError where it cannot be loaded."""
+    return load_classifier(
+        job.model,
+        weights=job.weights,
+        preprocess=job.preprocess,
+        head=job.head,
+        labels=None if job.labels is None else read_labels(job.labels),
+    )
+
+
+def manifest_of(job: Job, classifier: Classifier) -> Manifest:
+    """The job's manifest, whose targets are classes of the classifier; it is not read yet."""
+    return Manifest(
+        job.manifest,
+        root=job.root,
+        select=job.select,
+        limit=job.limit,
+        classes=classifier.classes,
+        labelled=TargetRule.parse(job.targets).kind == "label",
+    )
 
 
 def fingerprint(

@@ -76,35 +76,49 @@ class Asking:
 
     def of(self, score_BK: Tensor, refs: Sequence[ImageRef]) -> Prediction:
         """What is asked of images with these scores; of equal scores the first class is higher."""
-        order_BK = score_BK.argsort(dim=1, descending=True, stable=True).tolist()
+        few = self.rule.count + (self.contrast == RUNNER_UP)
+        least_B = score_BK.topk(min(few, score_BK.shape[1])).values[:, -1]
+        if self.rule.kind == "above":
+            least_B = least_B.clamp_max(self.rule.score)
         predicted, asked = [], []
-        for b, (ref, scores) in enumerate(zip(refs, score_BK.tolist(), strict=True)):
-            order = order_BK[b]
-            predicted.append((order[0], scores[order[0]]))
-            asked.append(self._asked(b, order, scores, ref.target))
+        for b, (ref, score_K, least) in enumerate(zip(refs, score_BK, least_B, strict=True)):
+            order = highest(score_K, least)
+            predicted.append((order[0], score_K[order[0]].item()))
+            asked.append(self._asked(b, order, score_K, ref.target))
         return Prediction(predicted, asked)
 
     def _asked(
-        self, image: int, order: list[int], scores: list[float], given: int | None
+        self, image: int, order: list[int], score_K: Tensor, given: int | None
     ) -> list[Asked] | ImageError:
         """The classes of one image, without the one that they are held against."""
-        chosen = self.rule.choose(order, scores, given)
+
+        def scored(k: int) -> Scored:
+            return k, score_K[k].item()
+
+        chosen = self.rule.choose(dict(map(scored, order)), given)
         if not chosen:
             return ImageError("explain", f"no class scores more than {self.rule.score:g}")
         if self.contrast is None:
-            return [Asked(image, (k, scores[k])) for k in chosen]
+            return [Asked(image, scored(k)) for k in chosen]
         found = []
         for k in chosen:
             other = self.contrast
             if other == RUNNER_UP:
                 other = next(j for j in order if j != k)
             if other != k:
-                found.append(Asked(image, (k, scores[k]), (int(other), scores[int(other)])))
+                found.append(Asked(image, scored(k), scored(int(other))))
         return found or ImageError(
             "explain",
             f"the class to explain, {self.classes[chosen[0]]}, is the one that it is to be held "
             "against",
         )
+
+
+def highest(score_K: Tensor, least: Tensor) -> list[int]:
+    """Classes that score at least so much, the highest first, of equal ones the first."""
+    found = (score_K >= least).nonzero()[:, 0]
+    order: list[int] = found[score_K[found].argsort(descending=True, stable=True)].tolist()
+    return order
 
 
 def columns(asked: Sequence[Asked], device: torch.device) -> dict[str, Tensor]:

@@ -60,8 +60,9 @@ class Store:
 
     def get_many(self, names: Sequence[str]) -> dict[str, bytes]:
         """Contents by name, read concurrently; missing ones are left out."""
+        count = min(CONCURRENCY, len(names))
         with ThreadPoolExecutor(CONCURRENCY) as pool:  # a part each: a small file costs less
-            parts = pool.map(self._found, (names[n::CONCURRENCY] for n in range(CONCURRENCY)))
+            parts = pool.map(self._found, (names[n::count] for n in range(count)))
             found = {name: content for part in parts for name, content in part.items()}
         return {name: found[name] for name in names if name in found}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.classifiers import Classifier, check_weights, load_classifier, one_thread, read_labels
+from pipeline.classifiers import Classifier, check_weights, one_thread
 from pipeline.errors import RequestError
 from pipeline.job import Job
 from pipeline.manifest import Manifest
 from pipeline.paths import all_redacted
-from pipeline.run.cluster import current_folder, is_there
+from pipeline.run import classifier_of, manifest_of
+from pipeline.run.cluster import is_there
 from pipeline.submission.files import is_local, local_inputs, manifests, model_path
 
 GLOB = "*?["
@@ -34,14 +35,7 @@ def check_here(job: Job) -> Manifest | None:
     classifier = _classifier(job)
     if classifier is None or not all(map(is_local, manifests(job))):
         return None
-    manifest = Manifest(
-        job.manifest,
-        root=job.root,
-        select=job.select,
-        limit=job.limit,
-        classes=classifier.classes,
-        labelled=job.targets == "label",
-    )
+    manifest = manifest_of(job, classifier)
     manifest.check()
     return manifest
 
@@ -56,14 +50,8 @@ def _classifier(job: Job) -> Classifier | None:
         here = is_local(job.weights)
     if not here:
         return None
-    with one_thread(), current_folder():
-        return load_classifier(
-            job.model,
-            weights=job.weights,
-            preprocess=job.preprocess,
-            head=job.head,
-            labels=None if job.labels is None else read_labels(job.labels),
-        )
+    with one_thread():
+        return classifier_of(job)
 
 
 def _refuse_secrets(job: Job) -> None:

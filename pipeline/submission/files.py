@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.classifiers import FILE_KINDS
 from pipeline.job import Job
 from pipeline.paths import plain_path
 
 INPUTS = ("manifest", "weights", "labels", "baseline", "root")  # keys that may name local paths
-MODEL_FILES = ("torchscript", "export")  # kinds of classifiers whose name is a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ def model_path(spec: str) -> Path | None:
     """The local file or folder that a classifier's name is; None where it is none."""
     kind, _, name = spec.partition(":")
     folder = kind == "hf" and (name.startswith((".", "/", "~")) or os.path.isdir(name))
-    if (kind in MODEL_FILES and is_local(name)) or folder:
+    if (kind in FILE_KINDS and is_local(name)) or folder:
         return Path(plain_path(name))
     return None
 

@@ -22,6 +22,13 @@ def examples(command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_explained(command):
+    own = COMMANDS[command]
+    for one in (own, *getattr(own, "commands", {}).values()):
+        assert [p.name for p in one.params if p.name != "help" and not p.help] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_an_example_that_it_takes(command):
     found = [arguments for arguments in examples(command) if arguments[0] == command]
     assert found

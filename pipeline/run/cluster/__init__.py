@@ -6,7 +6,7 @@ from pipeline.doors import lazy
 
 if TYPE_CHECKING:
     from pipeline.run.cluster.access import MODE, has_token, no_token, users_cluster
-    from pipeline.run.cluster.code import code_of, current_folder, is_there
+    from pipeline.run.cluster.code import code_of, is_there
     from pipeline.run.cluster.files import held, share
     from pipeline.run.cluster.nodes import Draining, dead_end, missing, there
     from pipeline.run.cluster.paths import driver_path

@@ -17,7 +17,7 @@ INSTALLED = tuple({Path(p).resolve() for p in sysconfig.get_paths().values()})
 
 
 @contextmanager
-def current_folder() -> Iterator[None]:
+def _current_folder() -> Iterator[None]:
     """Modules of the current folder can be imported meanwhile, as they can be by the job there."""
     here = os.getcwd()
     sys.path.append(here)
@@ -30,7 +30,7 @@ def current_folder() -> Iterator[None]:
 def is_there(name: str) -> bool:
     """Whether this machine has the module of MODULE:FACTORY."""
     try:
-        with current_folder():
+        with _current_folder():
             return find_spec(name.partition(":")[0]) is not None
     except (ImportError, ValueError):
         return False
@@ -44,7 +44,7 @@ def code_of(name: str) -> tuple[Path, list[Path]]:
     """
     module = name.partition(":")[0]
     try:
-        with current_folder():
+        with _current_folder():
             import_module(module)
     except Exception as error:  # whatever the user's code raises
         raise RequestError(f"--model python:{name}: {type(error).__name__}: {error}") from error

@@ -23,7 +23,7 @@ ORDER = [1, 2, 0, 3]
     ],
 )
 def test_classes_are_chosen_by_their_order_and_scores(text, given, chosen):
-    assert TargetRule.parse(text).choose(ORDER, SCORES, given) == chosen
+    assert TargetRule.parse(text).choose({k: SCORES[k] for k in ORDER}, given) == chosen
 
 
 def test_equal_rules_are_written_alike():

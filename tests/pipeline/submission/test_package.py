@@ -1,5 +1,6 @@
 """What is checked and sent, without a cluster."""
 
+import fsspec
 import pytest
 import yaml
 
@@ -95,13 +96,12 @@ def test_large_files_folders_and_outputs_stay_and_it_is_said(here, monkeypatch):
         assert any(str(here / path) in note for note in notes), path
 
 
-def test_urls_are_left_as_they_are(here):
-    data, files, notes = sent(job(manifest="gs://bucket/m.csv", weights="s3://bucket/w.pth"))
-    assert (files, data["manifest"], data["weights"]) == (
-        set(),
-        "gs://bucket/m.csv",
-        "s3://bucket/w.pth",
-    )
+def test_urls_are_left_as_they_are(here, s3_url):
+    weights = f"{s3_url}/w.pth"
+    with fsspec.open(weights, "wb") as file:
+        file.write((here / "w.pth").read_bytes())
+    data, files, notes = sent(job(manifest="gs://bucket/m.csv", weights=weights))
+    assert (files, data["manifest"], data["weights"]) == (set(), "gs://bucket/m.csv", weights)
     assert any("Google's credentials" in note for note in notes)
 
 
