@@ -22,13 +22,21 @@ from pipeline.paths import redacted
 SHOWN = {  # metric -> what a reader should know about it
     "kept": "score with the hard mask kept, the rest blurred; below: first run minus others",
     "kept_judge": "the same on the second classifier",
+    "kept_copy": "the same on the copy that was fine-tuned with masked images (F-Fidelity)",
     "removed": "score with the hard mask blurred (lower is better)",
     "removed_judge": "the same on the second classifier",
+    "removed_copy": "the same on the fine-tuned copy",
     "kept_mean_colour": "kept, with the mean colour as baseline, which no method saw",
     "removed_mean_colour": "removed, likewise (lower is better)",
+    "kept_weak_blur": "kept, with a blur a third as strong",
+    "removed_weak_blur": "removed, likewise (lower is better)",
+    "kept_telea": "kept, the rest inpainted from what is kept (Telea)",
+    "removed_telea": "removed and inpainted from around it (lower is better)",
     "kept_soft": "kept, with the soft mask",
     "insertion": "area under the insertion curve (higher is better)",
     "deletion": "area under the deletion curve (lower is better)",
+    "single_deletion": "rank correlation of 16 patches' ranks with the logit's fall without each",
+    "single_deletion_copy": "the same on the fine-tuned copy, which knows such images (IDSDS)",
     "minimal_area": "smallest stored area that keeps 90 % of the score, where one does",
     "precision": "share of the hard mask on the object",
     "chance": "precision of a random mask: the object's share of the image",
@@ -46,19 +54,25 @@ SHOWN = {  # metric -> what a reader should know about it
     "restart_iou": "IoU of the hard masks of different restarts",
     "round_overlap": "overlap of the soft masks of different rounds",
 }
-PAIRED = ("kept", "removed", "kept_judge", "removed_judge")  # differences to the first run
+PAIRED = tuple(  # differences to the first run
+    f"{score}{over}"
+    for over in ("", "_judge", "_copy", "_mean_colour", "_weak_blur", "_telea")
+    for score in ("kept", "removed")
+)
 SUMMARY = (
-    "kept",
-    "removed",
-    "kept_judge",
-    "removed_judge",
-    "kept_mean_colour",
-    "removed_mean_colour",
+    *PAIRED,
     "precision",
     "pointing",
     "perimeter",
     "insertion",
     "deletion",
+    "single_deletion",
+    "single_deletion_copy",
+)
+
+COPY = (
+    "State dict of a copy of the run's classifier that was fine-tuned with masked images: scores "
+    "on it (..._copy) do not fall for the strangeness of such images."
 )
 
 
@@ -89,6 +103,11 @@ def evaluate(
         str | None, typer.Option(help="A second classifier that the masks were not made for.")
     ] = None,
     judge_weights: Annotated[str | None, typer.Option(help="Its state dict.")] = None,
+    copy_weights: Annotated[str | None, typer.Option(help=COPY)] = None,
+    baselines: Annotated[
+        str,
+        typer.Option(help="Also score over these baselines, of weak_blur,telea.", metavar="NAMES"),
+    ] = "none",
     weights: Annotated[
         str | None, typer.Option(help="State dict of the runs' classifier, if it has moved.")
     ] = None,
@@ -114,6 +133,7 @@ def evaluate(
     check_target("--plot", plot)
     if judge is None and judge_weights is not None:
         raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
+    filled = evaluation.parse_baselines(baselines)
     readers = {name: pipeline.read(u) for name, u in run_names([uri, *(against or [])]).items()}
     repeats = [pipeline.read(u) for u in repeat or []]
     _check_repeats(readers, repeats)
@@ -125,7 +145,14 @@ def evaluate(
         if judge is not None:
             second = results.Model(judge, judge_weights, head=results.head_of(reader))
         again = [other for other in repeats if evaluation.is_repeat(reader, other)]
-        kinds = evaluation.evaluations(reader, weights=weights, judge=second, repeats=again)
+        kinds = evaluation.evaluations(
+            reader,
+            weights=weights,
+            baselines=filled,
+            judge=second,
+            copy=copy_weights,
+            repeats=again,
+        )
         only = None if limit is None else {id_ for id_, _ in common}
         works += [analysis.Analysis(reader, kind, terms, only) for kind in kinds]
     failed = analyses.carry_out(works, console)

@@ -14,7 +14,7 @@ import pipeline.benchmark
 import pipeline.run
 from jobs import analyses
 from jobs.console import Console
-from jobs.evaluate import SHOWN
+from jobs.evaluate import COPY, SHOWN
 from jobs.options import takes_job
 from jobs.progress import progress
 from pipeline import RequestError, analysis, evaluation, results
@@ -36,6 +36,14 @@ def measure(
         str | None, typer.Option(help="A second classifier that the masks were not made for.")
     ] = None,
     judge_weights: Annotated[str | None, typer.Option(help="Its state dict.")] = None,
+    copy_weights: Annotated[str | None, typer.Option(help=COPY)] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            help="Also score over these baselines: weak_blur,telea (default: both), or none.",
+            metavar="NAMES",
+        ),
+    ] = None,
     again: Annotated[
         int | None, typer.Option(help="Also explain with this seed, for the IoU over seeds.")
     ] = None,
@@ -59,6 +67,10 @@ def measure(
         raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
     if again == job.seed:
         raise RequestError(f"--again {again}: is the run's own seed; name another one")
+    filled = evaluation.available() if baselines is None else evaluation.parse_baselines(baselines)
+    if left_out := [name for name in evaluation.BASELINES if name not in filled and not baselines]:
+        console.print(f'{", ".join(left_out)} left out: needs `pip install "xaipipe[peers]"`')
+    second, copy = _others(job, judge, judge_weights, copy_weights)
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder:
         out = job.out or f"{folder}/out"
         reader, seconds, failed = _explained(job, out, console)
@@ -69,22 +81,41 @@ def measure(
         terms = analysis.AnalysisTerms(
             gpus=job.gpus, workers=job.workers, address=job.address, root=job.root
         )
-        second = None
-        if judge is not None:
-            second = results.Model(judge, judge_weights, head=results.head_of(reader))
-        kinds = evaluation.evaluations(reader, judge=second, repeats=repeats)
+        kinds = evaluation.evaluations(
+            reader, baselines=filled, judge=second, copy=copy_weights, repeats=repeats
+        )
         works = [analysis.Analysis(reader, kind, terms) for kind in kinds]
         failed += analyses.carry_out(works, console)
+        about = {
+            "again": again,
+            "baselines": list(filled),
+            "judge": second and redacted(second.spec),
+            "judge_weights": second and second.load().digest,
+            "copy_weights": copy and copy.load().digest,
+            "cpu_seconds": seconds,
+        }
         recorded = results.RecordedRow(
             images=images or PurePosixPath(_first(job.manifest).rstrip("/")).stem,
             model=redacted(job.model),
             name=row or _name(job),
-            about=_about(job, reader, second, again) | {"cpu_seconds": seconds},
+            about=_about(job, reader) | about,
             table=_metrics(row or _name(job), reader, works),
         )
         console.print(f"recorded: {recorded.write(to)}")
     if failed:
         raise typer.Exit(3)
+
+
+def _others(
+    job: pipeline.Job, judge: str | None, judge_weights: str | None, copy_weights: str | None
+) -> tuple[results.Model | None, results.Model | None]:
+    """Judge and fine-tuned copy, looked at before anything runs."""
+    own = results.Model(job.model, job.weights, job.preprocess, head=job.head)
+    second = None
+    if judge is not None:
+        second = results.Model(judge, judge_weights, head=job.head)
+        evaluation.check_judge(second, own)
+    return second, None if copy_weights is None else evaluation.copy_of(own, copy_weights)
 
 
 def _first(manifest: str | tuple[str, ...]) -> str:
@@ -115,15 +146,10 @@ def _metrics(name: str, reader: pipeline.RunReader, works: list[analysis.Analysi
     return results.MetricsTable.of({name: reader}, common, asked).only(list(SHOWN)).table
 
 
-def _about(
-    job: pipeline.Job, reader: pipeline.RunReader, judge: results.Model | None, again: int | None
-) -> dict[str, Any]:
-    """How the row is made again, but for its files."""
+def _about(job: pipeline.Job, reader: pipeline.RunReader) -> dict[str, Any]:
+    """How the row is made again, but for its files and how it is evaluated."""
     return results.about_run(reader) | {
         "preset": job.preset if job.method == "inr" else None,
         "select": job.select,
         "limit": job.limit,
-        "judge": judge and redacted(judge.spec),
-        "judge_weights": judge and judge.load().digest,
-        "again": again,
     }

@@ -214,6 +214,7 @@ LIBRARIES = {  # a library -> the only places that may import it
     "transformers": ("pipeline.classifiers",),
     "safetensors": ("pipeline.classifiers",),
     "captum": ("inr_core.peers",),
+    "cv2": ("pipeline.evaluation",),
     "jinja2": ("pipeline.report",),
     "markupsafe": ("pipeline.report",),
     "vl_convert": ("pipeline.results", "pipeline.report"),

@@ -57,3 +57,4 @@ from inr_core.metrics.several import (
     union_coverage,
 )
 from inr_core.metrics.shape import component_labels, count_components, disc_ratio, perimeter
+from inr_core.metrics.single_deletion import rank_correlation, single_deletion

@@ -5,7 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from inr_core import MicroBatch, PerturbationConfig, Scene, baselines, metrics
+from inr_core import (
+    MicroBatch,
+    PerturbationConfig,
+    Scene,
+    baselines,
+    metrics,
+    perturb,
+    target_score,
+)
 from pipeline.results import Model
 
 BLUR = PerturbationConfig()
@@ -38,6 +46,18 @@ class Asked:
         """Of hard masks (bool) with feathered edges, the rest blurred."""
         shown = metrics.feathered(hard_NAHW.float())
         return self.scores(shown, self.scene(image_NCHW, target_N, BLUR))
+
+    @torch.no_grad()
+    def scores_over(
+        self, baseline_NACHW: Tensor, mask_NAHW: Tensor, image_NCHW: Tensor, target_N: Tensor
+    ) -> Tensor:
+        """Of what masks keep, each over a baseline of its own: (N, A)."""
+        own_NA = torch.arange(mask_NAHW.shape[1], device=target_N.device).expand(
+            mask_NAHW.shape[:2]
+        )
+        shown = perturb(image_NCHW, baseline_NACHW, mask_NAHW, own_NA).flatten(0, 1)
+        target = target_N.repeat_interleave(mask_NAHW.shape[1])
+        return target_score(self(shown), target, self.classifier.head).view(own_NA.shape)
 
     def scene(self, image_NCHW: Tensor, target_N: Tensor, config: PerturbationConfig) -> Scene:
         """Images with what replaces them outside a mask."""

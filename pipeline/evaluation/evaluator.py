@@ -2,7 +2,7 @@
 
 One protocol for every run, whatever it was optimised for: hard masks are the top a of the pixels
 with feathered edges, the baseline is the blurred image (sigma 9 % of the side), a second one the
-mean colour. Definitions: `inr_core.metrics`.
+mean colour; further ones in `baselines`. Definitions: `inr_core.metrics`.
 """
 
 from __future__ import annotations
@@ -57,13 +57,23 @@ class Evaluator:
         }
 
 
-class Judge:
-    """Scores the masks of a run by a classifier that they were not optimised for.
+class Scorer:
+    """Scores the masks of a run in one more way: by another classifier, over other baselines.
 
-    preprocess  of the run's classifier: both see the same input
+    table       of its rows
+    values      what is scored, of a batch
+    preprocess  of the run's classifier: all see the same input
     """
 
-    def __init__(self, model: Model, preprocess: Preprocess, device: str) -> None:
+    def __init__(
+        self,
+        table: str,
+        values: Callable[[Batch, Asked], Values],
+        model: Model,
+        preprocess: Preprocess,
+        device: str,
+    ) -> None:
+        self.table, self.values = table, values
         self.asked, self.preprocess = Asked(model, device), preprocess
         self.classifier = self.asked.classifier
 
@@ -72,12 +82,11 @@ class Judge:
         return Prepared(decode(given.one))
 
     def __call__(self, batch: Sequence[Given]) -> Mapping[str, Sequence[Row]]:
-        """Two rows per area."""
-        return {"metrics_judge": _rows(batch, self.classifier.device, self._values)}
+        """Rows as those of the `Evaluator`."""
+        return {self.table: _rows(batch, self.classifier.device, self._values)}
 
     def _values(self, batch: Batch) -> Values:
-        scores = self.asked.scores_of_regions(batch.hard_NAHW, batch.image_NCHW, batch.target_N)
-        return {"kept_judge": scores.kept, "removed_judge": scores.removed}
+        return self.values(batch, self.asked)
 
 
 class Stability:

@@ -16,7 +16,7 @@ MEAN = PerturbationConfig(kind="mean")
 
 @torch.no_grad()
 def faithfulness(batch: Batch, asked: Asked) -> Values:
-    """Scores of hard and soft masks over two baselines, and curves."""
+    """Scores of hard and soft masks over two baselines, curves, and the order of patches."""
     blurred, coloured = (
         asked.scene(batch.image_NCHW, batch.target_N, config) for config in (BLUR, MEAN)
     )
@@ -28,7 +28,29 @@ def faithfulness(batch: Batch, asked: Asked) -> Values:
     ):
         scores = asked.scores(shown, scene)
         values |= {f"kept_{suffix}": scores.kept, f"removed_{suffix}": scores.removed}
-    return values | _curves(batch, asked)
+    return values | _curves(batch, asked) | {"single_deletion": _single_deletion(batch, asked)}
+
+
+def judged(batch: Batch, asked: Asked) -> Values:
+    """Scores of hard masks on a classifier that they were not optimised for."""
+    return _on_another(batch, asked, "judge")
+
+
+def copied(batch: Batch, asked: Asked) -> Values:
+    """Likewise on a copy of the run's classifier that has learnt from images with parts missing."""
+    patches = _single_deletion(batch, asked)
+    return {**_on_another(batch, asked, "copy"), "single_deletion_copy": patches}
+
+
+def _on_another(batch: Batch, asked: Asked, name: str) -> Values:
+    scores = asked.scores_of_regions(batch.hard_NAHW, batch.image_NCHW, batch.target_N)
+    return {f"kept_{name}": scores.kept, f"removed_{name}": scores.removed}
+
+
+def _single_deletion(batch: Batch, asked: Asked) -> Tensor:
+    """How the order of the pixels agrees with what single patches are worth, (N,)."""
+    given = (batch.image_NCHW, _rankings(batch), batch.target_N, asked, asked.microbatch)
+    return metrics.single_deletion(*given)
 
 
 def _kept(batch: Batch, scores: metrics.MaskScores) -> Values:
@@ -50,14 +72,18 @@ def _kept(batch: Batch, scores: metrics.MaskScores) -> Values:
 
 
 def _curves(batch: Batch, asked: Asked) -> Values:
-    ranking = torch.stack([_ranking(prepared.masks) for _, prepared in batch])
-    ranking = ranking.to(batch.soft_NAHW)
-    given = (batch.image_NCHW, ranking, batch.target_N, asked, asked.microbatch)
+    given = (batch.image_NCHW, _rankings(batch), batch.target_N, asked, asked.microbatch)
     curves = {
         "insertion": metrics.insertion_curve(*given, head=asked.classifier.head),
         "deletion": metrics.deletion_curve(*given, head=asked.classifier.head),
     }
     return {name: metrics.curve_auc(curve) for name, curve in curves.items()}
+
+
+def _rankings(batch: Batch) -> Tensor:
+    """Of every image, (N, H, W)."""
+    ranking = torch.stack([_ranking(prepared.masks) for _, prepared in batch])
+    return ranking.to(batch.soft_NAHW)
 
 
 def _ranking(masks: ImageMasks) -> Tensor:

@@ -40,7 +40,7 @@ class Model:
         return classifier
 
 
-@lru_cache(maxsize=2)  # who checks it and who works with it may be the same process
+@lru_cache(maxsize=3)  # run's, judge's, copy's: who checks and who works may be one process
 def _loaded(
     spec: str,
     weights: str | None,

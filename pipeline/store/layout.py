@@ -8,7 +8,9 @@ RUN_HOME = "_run"
 TABLES = ("images", "explanations", "masks", "failures")
 DERIVED = (  # folders of what is made of a run's tables
     "metrics",
+    "metrics_baselines",
     "metrics_judge",
+    "metrics_copy",
     "metrics_repeats",
     "regions",
     "context",
