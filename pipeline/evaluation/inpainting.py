@@ -41,8 +41,7 @@ def opencv() -> Any:
 def inpainted(image_NCHW: Tensor, known_NAHW: Tensor, preprocess: Preprocess) -> Tensor:
     """The images with all but what is known (bool) filled in: (N, A, C, H, W), where they lie.
 
-    OpenCV works on 8 bits a channel: filled pixels are rounded to them. Where nothing is known of
-    an image, all of it is its mean colour.
+    OpenCV works on 8 bits a channel: filled pixels are rounded to them.
     """
     mean_C11, std_C11 = (
         torch.tensor(v, device=image_NCHW.device)[:, None, None] for v in preprocess.scale
@@ -57,8 +56,13 @@ def inpainted(image_NCHW: Tensor, known_NAHW: Tensor, preprocess: Preprocess) ->
 
 
 def _filled(levels_CHW: Any, hole_HW: Any) -> Any:
-    """Channel by channel, which the method treats apart."""
-    if hole_HW.all():  # OpenCV would give the image back
-        return np.broadcast_to(levels_CHW.mean((1, 2), keepdims=True), levels_CHW.shape).round()
+    """Channel by channel, which the method treats apart.
+
+    What is hidden is made the mean of what is known first, for along the image's border OpenCV
+    reads it, too; and where nothing is known (then: of all) it stays so.
+    """
     cv2 = opencv()
-    return np.stack([cv2.inpaint(c, hole_HW, RADIUS, cv2.INPAINT_TELEA) for c in levels_CHW])
+    known_HW = hole_HW == (0 if not hole_HW.all() else 1)
+    mean_C11 = levels_CHW[:, known_HW].mean(1).round().astype(np.uint8)[:, None, None]
+    blank_CHW = np.where(hole_HW, mean_C11, levels_CHW)
+    return np.stack([cv2.inpaint(c, hole_HW, RADIUS, cv2.INPAINT_TELEA) for c in blank_CHW])

@@ -1,16 +1,20 @@
 """Metrics of many images at once against a plain loop over images, areas and metrics."""
 
+import importlib.util
 import math
 
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 import pipeline
-from inr_core import MicroBatch, PerturbationConfig, Scene, baselines, metrics
+from inr_core import MicroBatch, PerturbationConfig, Scene, baselines, gaussian_blur, metrics
 from pipeline.classifiers import load_classifier
-from pipeline.evaluation import evaluations
+from pipeline.errors import RequestError
+from pipeline.evaluation import available, evaluations
+from pipeline.evaluation.inpainting import inpainted
 from pipeline.images import load_image, truth_on_input
-from pipeline.shapes import write_dataset
+from pipeline.shapes import load_shapes, write_dataset
 from pipeline.tables import pixels_of
 from tests.analyses import analyse, explain
 
@@ -60,6 +64,66 @@ def test_without_networks_ground_truth_and_further_runs(folder):
     assert not {"precision", "area_error_unseen"} & {metric for _, metric, _ in found}
 
 
+def test_baselines_that_no_method_saw(folder):
+    names = available()
+    assert ("telea" in names) == (importlib.util.find_spec("cv2") is not None)
+    found, reader = measured(folder, "disc", baselines=names), pipeline.read(str(folder / "disc"))
+    classifier, areas = load_classifier("builtin:shapes"), reader.config.areas
+    for id_ in reader.ids(99):
+        row = reader.image(id_)
+        image = load_image(row["image"], classifier.preprocess).pixels
+        for area, hard in zip(areas, top(masks(reader, id_), areas), strict=True):
+            shown = gaussian_blur(hard[None, None].float(), 2 * 128 / 224)[0, 0]
+            for side, known, mask in (("kept", hard, shown), ("removed", ~hard, 1 - shown)):
+                for name in names:
+                    rest = filling(name, image, known, classifier.preprocess)
+                    logits = classifier.classify((mask * image + (1 - mask) * rest)[None])
+                    wanted = logits.softmax(1)[0, row["target"]].item()
+                    key = id_, f"{side}_{name}", area
+                    assert found[key] == pytest.approx(wanted, abs=1e-4), key
+
+
+def filling(name, image, known, preprocess):
+    if name == "weak_blur":
+        return gaussian_blur(image[None], 0.03 * 128)[0]
+    return inpainted(image[None], known[None, None], preprocess)[0, 0]
+
+
+def test_a_fine_tuned_copy_is_asked_like_the_classifier(folder, tmp_path, monkeypatch):
+    code = "from pipeline.shapes import *\ndef make():\n    module = load_shapes()\n"
+    code += "    module.preprocess = Preprocess(resize=SIZE, crop=SIZE, mean=MEAN, std=STD)\n"
+    code += "    module.classes = CLASSES\n    return module\n"
+    (tmp_path / "own_shapes.py").write_text("from pipeline.images import Preprocess\n" + code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    state = load_shapes().state_dict()
+    torch.save(state, tmp_path / "own.pth")
+    torch.save({k: 0.9 * v for k, v in state.items()}, tmp_path / "tuned.pth")
+    given = {"model": "python:own_shapes:make", "weights": str(tmp_path / "own.pth"), "limit": 3}
+    explain(folder / "data" / "manifest.csv", tmp_path / "out", **given)
+    found = measured(tmp_path, "out", copy=str(tmp_path / "tuned.pth"))
+    explain(
+        folder / "data" / "manifest.csv",
+        tmp_path / "as_own",
+        **{**given, "weights": str(tmp_path / "tuned.pth")},
+    )
+    wanted = measured(tmp_path, "as_own")
+    copied = {key for key in found if key[1].endswith("_copy")}
+    assert {metric for _, metric, _ in copied} == {
+        "kept_copy",
+        "removed_copy",
+        "single_deletion_copy",
+    }
+    for id_, metric, area in copied:
+        own = metric.removesuffix("_copy")
+        assert found[id_, metric, area] == pytest.approx(wanted[id_, own, area], abs=1e-6)
+    assert any(found[i, m, a] != found[i, m.removesuffix("_copy"), a] for i, m, a in copied)
+    run = pipeline.read(str(tmp_path / "out"))
+    with pytest.raises(RequestError, match="are the weights that the run explained"):
+        evaluations(run, copy=str(tmp_path / "own.pth"))
+    with pytest.raises(RequestError, match="--copy-weights: .*gone"):
+        evaluations(run, copy=str(tmp_path / "gone.pth"))
+
+
 def model():
     from pipeline.results import Model
 
@@ -89,7 +153,7 @@ def ranking(reader, id_):
     """The stored order of the pixels, None for methods that have masks alone."""
     stored = reader.explained(id_).best()["ranking"]
     assert (stored is None) == (reader.fingerprint["method"] == "inr")
-    return None if stored is None else torch.from_numpy(pixels_of(stored)).float()
+    return None if stored is None else torch.from_numpy(pixels_of(stored)).float() / 255
 
 
 def masks(reader, id_, restart=None, round_=0):
@@ -145,7 +209,21 @@ def scores(row, soft, areas, judged, map_):
         curve = getattr(metrics, f"{name}_curve")
         order = metrics.area_ranking(soft[None]) if map_ is None else map_[None]
         values[name] = metrics.curve_auc(curve(image, order, target, classify, microbatch))
+    order = metrics.area_ranking(soft[None])[0] if map_ is None else map_
+    values["single_deletion"] = torch.tensor([by_patches(image, order, row["target"], classify)])
     return {name: value[0] for name, value in values.items()}
+
+
+def by_patches(image, order, target, classify):
+    """Rank correlation of what 16 patches sum up to with how the logit falls without each."""
+    whole, sums, falls = classify(image)[0, target], [], []
+    for place in range(16):
+        patch = [slice(32 * n, 32 * n + 32) for n in divmod(place, 4)]
+        without = image.clone()
+        without[0, :, patch[0], patch[1]] = 0
+        sums.append(order[patch[0], patch[1]].double().sum().item())
+        falls.append((whole - classify(without)[0, target]).item())
+    return spearmanr(sums, falls).statistic
 
 
 def behaviour(reader, id_, areas):
