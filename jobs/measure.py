@@ -67,9 +67,7 @@ def measure(
         raise RequestError("--judge-weights: name the classifier too, --judge torchvision:NAME")
     if again == job.seed:
         raise RequestError(f"--again {again}: is the run's own seed; name another one")
-    filled = evaluation.available() if baselines is None else evaluation.parse_baselines(baselines)
-    if left_out := [name for name in evaluation.BASELINES if name not in filled and not baselines]:
-        console.print(f'{", ".join(left_out)} left out: needs `pip install "xaipipe[peers]"`')
+    filled = _filled(baselines, console)
     second, copy = _others(job, judge, judge_weights, copy_weights)
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder:
         out = job.out or f"{folder}/out"
@@ -104,6 +102,16 @@ def measure(
         console.print(f"recorded: {recorded.write(to)}")
     if failed:
         raise typer.Exit(3)
+
+
+def _filled(baselines: str | None, console: Console) -> tuple[str, ...]:
+    """The baselines asked for; else all that can be made here, saying which cannot."""
+    if baselines is not None:
+        return evaluation.parse_baselines(baselines)
+    found = evaluation.available()
+    if "telea" not in found:
+        console.print('telea left out: needs OpenCV, pip install "xaipipe[peers]"')
+    return found
 
 
 def _others(

@@ -223,6 +223,20 @@ def test_another_judge_is_refused_by_name_until_it_replaces_the_first(
     assert any("judge" in metric for _, _, metric, _ in values(tmp_path / "m.parquet"))
 
 
+def test_baselines_are_added_to_what_was_measured_and_others_refused_by_name(
+    runs, xaipipe, tmp_path
+):
+    to = ["--to", tmp_path / "m.parquet"]
+    assert xaipipe("evaluate", runs / "few", *to)[0] == 0
+    code, text = xaipipe("evaluate", runs / "few", *to, "--baselines", "weak_blur")
+    assert code == 0 and "kept_weak_blur" in text and "1 were done before" in text
+    assert {a for _, _, metric, a in values(tmp_path / "m.parquet") if "weak" in metric} == {*AREAS}
+    code, text = xaipipe("evaluate", runs / "few", *to, "--baselines", "weak_blur,noise")
+    assert code == 2 and "no baseline 'noise'; known: weak_blur, telea" in text
+    assert xaipipe("evaluate", runs / "few", *to)[0] == 0
+    assert not any("weak" in metric for _, _, metric, _ in values(tmp_path / "m.parquet"))
+
+
 def test_images_that_cannot_be_measured_fail_and_the_others_are_measured(runs, xaipipe, tmp_path):
     shutil.copytree(runs / "data", tmp_path / "data")
     given = {"manifest": str(tmp_path / "data" / "manifest.csv"), "model": "builtin:shapes"}

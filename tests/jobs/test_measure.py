@@ -1,9 +1,14 @@
 """`xaipipe measure` and `xaipipe table`: a row is what run and evaluate say, and stays."""
 
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 import pipeline
+from pipeline.evaluation import available
 from pipeline.results import read_rows
 from pipeline.shapes import write_dataset
 
@@ -28,16 +33,21 @@ def test_rows_are_what_evaluate_says_and_stand_side_by_side(manifest, here, xaip
     assert random.about["fingerprint"] == pipeline.read("out").fingerprint
     assert random.about["again"] == 1 and random.about["judge"] == "builtin:shapes"
     assert random.about["judge_weights"] == random.about["fingerprint"]["weights"]
+    assert random.about["baselines"] == list(available()) and not random.about["copy_weights"]
     assert random.about["passes"] == 0 and 0 < random.about["cpu_seconds"] < 100
     assert random.about["versions"]["torch"] and middle.about["limit"] == 2
 
-    xaipipe("evaluate", "out", "--judge", "builtin:shapes", "--repeat", "out-seed1")
+    more = ("--repeat", "out-seed1", "--baselines", ",".join(available()))
+    xaipipe("evaluate", "out", "--judge", "builtin:shapes", *more)
     wanted = {
         (r["id"], r["metric"], r["area"]): r["value"]
         for r in pq.read_table("metrics.parquet").to_pylist()
     }
     found = {(r["id"], r["metric"], r["area"]): r["value"] for r in random.table.to_pylist()}
-    assert {metric for _, metric, _ in found} >= {"kept", "kept_judge", "seed_iou", "pointing"}
+    assert {metric for _, metric, _ in found} >= {
+        *("kept", "kept_judge", "removed_weak_blur", "single_deletion", "seed_iou", "pointing"),
+        *(f"kept_{name}" for name in available()),
+    }
     assert all(wanted[key] == value for key, value in found.items())
 
     code, text = xaipipe("table", "rows", "--first", "random", "--markdown", "table.md")
@@ -50,10 +60,45 @@ def test_rows_are_what_evaluate_says_and_stand_side_by_side(manifest, here, xaip
     assert code == 2 and "no such row; there are middle, random" in text
 
 
+def test_rows_from_before_a_metric_was_known_have_a_dash_there(manifest, here, xaipipe):
+    command = ("measure", manifest, *MODEL, "--method", "centre", "--to", "rows", "--row", "new")
+    code, text = xaipipe(*command, "--limit", 2, "--baselines", "weak_blur")
+    assert code == 0 and "left out" not in text, text
+    (new,) = read_rows(here / "rows")
+    assert new.about["baselines"] == ["weak_blur"]
+    late = pc.match_substring_regex(new.table["metric"], "weak_blur|single_deletion")
+    assert pc.any(late).as_py()
+    about = {k: v for k, v in new.about.items() if k not in ("baselines", "copy_weights")}
+    table = new.table.filter(pc.invert(late))
+    table = table.set_column(0, "run", pa.array(["old"] * len(table)))
+    replace(new, name="old", about=about, table=table).write(here / "rows")
+    code, text = xaipipe("table", "rows", "--first", "new", "--markdown", "table.md")
+    assert code == 0, text
+    head, _, *rows = (here / "table.md").read_text().splitlines()[2:]
+    cells = [
+        dict(zip(head.split(" | "), row.split(" | "), strict=True)) for row in (rows[0], rows[1])
+    ]
+    found, dash = ([row[m] for m in ("kept_weak_blur", "single_deletion |")] for row in cells)
+    assert dash == ["- -", "- |"] and found[0] != dash[0] and found[1] != dash[1]
+    assert cells[0]["kept"] == cells[1]["kept"]
+
+
+def test_without_opencv_a_row_says_what_it_lacks(manifest, here, xaipipe, monkeypatch):
+    monkeypatch.setattr("pipeline.evaluation.baselines.can_inpaint", lambda: False)
+    command = ("measure", manifest, *MODEL, "--method", "centre", "--limit", 1, "--to", "rows")
+    code, text = xaipipe(*command)
+    assert code == 0 and 'telea left out: needs OpenCV, pip install "xaipipe[peers]"' in text, text
+    assert read_rows(here / "rows")[0].about["baselines"] == ["weak_blur"]
+
+
 def test_mistakes_are_said_before_anything_runs(manifest, here, xaipipe):
     code, text = xaipipe("measure", manifest, *MODEL, "--again", 0)
     assert code == 2 and "is the run's own seed" in text
     code, text = xaipipe("measure", manifest, *MODEL, "--judge-weights", "w.pth")
     assert code == 2 and "name the classifier too" in text
+    code, text = xaipipe("measure", manifest, *MODEL, "--baselines", "weak_blur,noise")
+    assert code == 2 and "no baseline 'noise'" in text
+    code, text = xaipipe("measure", manifest, *MODEL, "--copy-weights", "gone.pth")
+    assert code == 2 and "--copy-weights" in text and "images" not in text
     code, text = xaipipe("table", "nowhere")
     assert code == 2 and "holds no recorded rows" in text
