@@ -58,16 +58,18 @@ def evaluations(
     kinds = [_kind("metrics", {}, partial(Evaluator, model))]
     if baselines:
         values = partial(unseen, names=tuple(baselines))
-        settings = {"baselines": list(baselines)}
-        kinds.append(_scored("metrics_baselines", settings, values, model, model))
+        kinds.append(
+            _scored("metrics_baselines", {"baselines": list(baselines)}, values, model, model)
+        )
     if judge is not None:
         check_judge(judge, model)
         settings = {"judge": judge.spec, "weights": judge.load().digest}
         kinds.append(_scored("metrics_judge", settings, judged, judge, model))
     if copy is not None:
         tuned = copy_of(model, copy)
-        settings = {"weights": tuned.load().digest}
-        kinds.append(_scored("metrics_copy", settings, copied, tuned, model))
+        kinds.append(
+            _scored("metrics_copy", {"weights": tuned.load().digest}, copied, tuned, model)
+        )
     if repeats:
         others = tuple(sorted(again.store.uri for again in repeats))
         kinds.append(
