@@ -81,7 +81,7 @@ def test_the_markdown_table_has_the_means(runs, xaipipe):
     head, line, row = to.read_text().splitlines()
     metrics = [cell.strip() for cell in head.strip("|").split("|")]
     coloured = ["kept_mean_colour", "removed_mean_colour"]
-    measured = ["precision", "pointing", "perimeter", "insertion", "deletion"]
+    measured = ["precision", "pointing", "perimeter", "insertion", "deletion", "single_deletion"]
     assert metrics == ["method", "kept", "removed", *coloured, *measured]
     cells = dict(zip(metrics, [c.strip() for c in row.strip("|").split("|")], strict=True))
     assert cells["method"] == "centre" and line.count("-") == 3 * len(metrics)
