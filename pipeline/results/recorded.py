@@ -62,7 +62,7 @@ class RecordedRow:
 
 def about_run(reader: RunReader) -> dict[str, Any]:
     """How a run was made: fingerprint, passes of an image, versions of what computed."""
-    libraries = ("xaipipe", "torch", "torchvision")
+    libraries = ("xaipipe", "torch", "torchvision", "opencv-python-headless")
     return {
         "fingerprint": dict(reader.fingerprint),
         "passes": METHODS[reader.fingerprint["method"]].passes(reader.config),
