@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from inr_core.config import InrConfig
 from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
-from inr_core.game import Classify, Head, Scene, claimed, scenes
-from inr_core.optimisation import optimise
+from inr_core.game import Classify, FeatureMap, Head, Scene, claimed, scenes
+from inr_core.optimisation import features_of, optimise
 from inr_core.rounds import Rounds
 
 
@@ -28,6 +28,7 @@ def explain(
     *,
     seed: int,
     microbatch: MicroBatch,
+    module: nn.Module | None = None,
     custom_baseline: Tensor | None = None,
     head: Head = "softmax",
     contrast_B: Tensor | None = None,
@@ -38,6 +39,8 @@ def explain(
     image_BCHW  in the classifier's input space
     score_B     score of the target on the whole image
     ids         decide the seeds, together with `seed`, the restart and the round
+    module      that `classify` calls, of which the start sees the last feature map; None, or one
+                without such a map: starts use gradients of the image alone
     head        of the classifier, whose scores are softmax or sigmoid probabilities
     contrast_B  the class that each target is held against, and `contrast_score_B` its score on the
                 whole image; both where the objective has a `contrast`, and only there
@@ -51,6 +54,9 @@ def explain(
     size = 1 if on_cpu else len(ids)
     claim_B = claimed(score_B, contrast_score_B)
     given = image_BCHW, target_B, config.perturbation, custom_baseline, size
+    features = None
+    if module is not None and config.start.kind != "random":
+        features = features_of(module, image_BCHW, microbatch)
     found: list[list[Explanation]] = []
     for scene, part in scenes(*given, head=head, contrast_B=contrast_B):
         found += explain_together(
@@ -58,6 +64,7 @@ def explain(
             claim_B[part],
             ids[part],
             classify,
+            features,
             config,
             seed=seed,
             microbatch=microbatch,
@@ -71,6 +78,7 @@ def explain_together(
     score_B: Tensor,
     ids: Sequence[str],
     classify: Classify,
+    features: FeatureMap | None,
     config: InrConfig,
     *,
     seed: int,
@@ -84,7 +92,15 @@ def explain_together(
     """
     config = replace(config, objective=config.objective.for_rounds(config.rounds))
     rounds = Rounds(
-        scene_B, score_B, ids, classify, config, seed=seed, microbatch=microbatch, fixed=fixed
+        scene_B,
+        score_B,
+        ids,
+        classify,
+        features,
+        config,
+        seed=seed,
+        microbatch=microbatch,
+        fixed=fixed,
     )
     optimise(rounds.first(), rounds.networks, rounds.finished, rounds.steps())
     in_order = [sorted(found, key=lambda e: (e.round, e.restart)) for found in rounds.found]

@@ -62,10 +62,6 @@ class Method:
     check: Callable[[nn.Module, Tensor], None] = lambda module, image_1CHW: None
 
 
-def _inr(*given: Any, module: nn.Module, **named: Any) -> list[list[Explanation]]:
-    return explain(*given, **named)
-
-
 def _inr_together(config: InrConfig) -> tuple[int, int]:
     objective = config.objective.for_rounds(config.rounds)
     samples = config.optimise.areas_per_step * (objective.keeps + objective.removes)
@@ -88,7 +84,7 @@ def _peer(
 METHODS = {
     "inr": Method(
         config=InrConfig,
-        explain=_inr,
+        explain=explain,
         passes=_inr_passes,
         networks=lambda config: config.restarts * config.rounds,
         together=_inr_together,

@@ -15,7 +15,7 @@ from torch import Tensor
 from inr_core.config import InrConfig
 from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
-from inr_core.game import Classify, Scene, claims_kept, final_objective
+from inr_core.game import Classify, FeatureMap, Scene, claims_kept, final_objective
 from inr_core.masks import init_parameters, render
 from inr_core.metrics import FinalScores, final_scores
 from inr_core.optimisation import Networks, Schedule, Steps, draw_levels, fitted_start
@@ -41,6 +41,7 @@ class Rounds:
     """The tasks of a batch; `found` has the explanations of each image as far as they are.
 
     score_B  how far the claim holds of the whole image, see `claimed`
+    features  of the classifier, for starts; None if it has no feature map
     fixed    see `Steps`
     """
 
@@ -50,6 +51,7 @@ class Rounds:
         score_B: Tensor,
         ids: Sequence[str],
         classify: Classify,
+        features: FeatureMap | None,
         config: InrConfig,
         *,
         seed: int,
@@ -57,7 +59,8 @@ class Rounds:
         fixed: bool,
     ) -> None:
         self.scene_B, self.scores, self.ids = scene_B, score_B.tolist(), ids
-        self.classify, self.config, self.seed = classify, config, seed
+        self.classify, self.features = classify, features
+        self.config, self.seed = config, seed
         self.microbatch, self.fixed = microbatch, fixed
         self.ends = [_ends(config, round_) for round_ in range(config.rounds)]
         self.found: list[list[Explanation]] = [[] for _ in ids]
@@ -141,6 +144,7 @@ class Rounds:
                 self.ends,
                 scene.of(fitted),
                 self.classify,
+                self.features,
                 self.config.mask,
                 self.config.start,
                 self.microbatch,

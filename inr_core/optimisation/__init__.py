@@ -1,7 +1,14 @@
 """The optimisation: where networks start, and how many of them move side by side."""
 
+from inr_core.optimisation.evidence import (
+    PathConfig,
+    class_activation,
+    enlarged,
+    evidence,
+    features_of,
+)
 from inr_core.optimisation.networks import Networks
 from inr_core.optimisation.optimise import Steps, draw_levels, optimise
 from inr_core.optimisation.schedule import OptimiseConfig, Schedule
 from inr_core.optimisation.slots import Slots
-from inr_core.optimisation.start import PathConfig, StartConfig, fitted_start, start_map
+from inr_core.optimisation.start import StartConfig, fitted_start

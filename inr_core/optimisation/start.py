@@ -1,6 +1,6 @@
-"""Where an optimisation starts: at random weights, or at a field fitted to path gradients.
+"""Where an optimisation starts: at random weights, or at a field fitted to evidence.
 
-Shapes: N networks, S points on a path, P cells of the coarse grid, K parameters, J earlier rounds.
+Shapes: N networks, P cells of the coarse grid, K parameters, J earlier rounds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from inr_core.device import MicroBatch
-from inr_core.game import Classify, Scene, gaussian_blur
+from inr_core.game import Classify, FeatureMap, Scene
 from inr_core.masks import (
     Canvas,
     MaskConfig,
@@ -22,34 +22,17 @@ from inr_core.masks import (
     standardise,
     stratified_areas,
 )
+from inr_core.optimisation.evidence import PathConfig, evidence
 from inr_core.optimisation.fit import Fit
 
 FIT_POINTS = 12  # of the fit along the shorter side: the map is smooth
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PathConfig:
-    """How the path gradients at which optimisations start are computed.
-
-    passes  classifier passes along the path from the baseline to the image
-    blur    smoothing of the gradients (standard deviation), a fraction of the shorter side
-    """
-
-    passes: int = 8
-    blur: float = 0.09
-
-    def __post_init__(self) -> None:
-        if self.passes < 1 or self.blur <= 0:
-            raise ValueError(
-                f"start.passes must be at least 1 and blur positive, got {self.passes}, {self.blur}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class StartConfig(PathConfig):
     """How the weights of the first restart begin; further ones begin at random, to stay different.
 
-    kind       `gradient`: the weights drawn from the seed are fitted to the path gradients;
+    kind       `gradient`: the weights drawn from the seed are fitted to the evidence;
                `random`: they stay as drawn
     fit_steps  Adam steps of the fit; they cost no classifier pass
     """
@@ -72,13 +55,14 @@ def fitted_start(
     areas: Sequence[tuple[float, float]],
     scene: Scene,
     classify: Classify,
+    features: FeatureMap | None,
     mask: MaskConfig,
     start: StartConfig,
     microbatch: MicroBatch,
     *,
     fixed: bool,
 ) -> Tensor:
-    """Parameters (N, K) whose fields follow the smoothed path gradients of what is left to explain.
+    """Parameters (N, K) whose fields follow the `evidence` of what is left to explain.
 
     theta_NK      weights at which each fit begins
     previous_NJK  see `occupied`
@@ -97,7 +81,7 @@ def fitted_start(
             taken = occupied(previous_NJK[chosen], middle_N1[chosen], canvas, mask, of_round_N)
         free_N1P = 1 - taken
         shown_NHW = canvas.upsample(free_N1P)[:, 0]
-        smooth_NHW = start_map(own, shown_NHW, classify, start, microbatch)
+        smooth_NHW = evidence(own, shown_NHW, classify, features, start, microbatch)
         map_N1P = functional.interpolate(smooth_NHW[:, None], canvas.cells, mode="area").flatten(2)
         weight_N1P = canvas.weight_P * free_N1P
         count = len(map_N1P)
@@ -111,35 +95,3 @@ def fitted_start(
         return microbatch.prepared(key, lambda: Fit(*given, record=microbatch.record))
 
     return torch.cat(microbatch.run(part, len(previous_NJK), start.passes))
-
-
-def start_map(
-    scene: Scene, shown_NHW: Tensor, classify: Classify, path: PathConfig, microbatch: MicroBatch
-) -> Tensor:
-    """Smoothed path gradients, (N, H, W), signed; arguments as in `path_gradients`."""
-    relevance_NHW = path_gradients(scene, shown_NHW, classify, path.passes, microbatch)
-    sigma = path.blur * min(relevance_NHW.shape[1:])
-    return gaussian_blur(relevance_NHW[:, None], sigma)[:, 0]
-
-
-def path_gradients(
-    scene: Scene, shown_NHW: Tensor, classify: Classify, points: int, microbatch: MicroBatch
-) -> Tensor:
-    """Relevance of every pixel, (N, H, W), signed: gradient times the way to the image.
-
-    The gradient is that of `log_kept`, summed over `points` on the straight path from the strongest
-    baseline to the image, of which only `shown_NHW` (1 = visible) is revealed. Integrated gradients
-    (Sundararajan et al., ICML 2017) with a blurred baseline.
-    """
-
-    def part(chosen: slice) -> Tensor:
-        baseline = scene.baseline_NLCHW[chosen, -1]
-        way = (scene.image_NCHW[chosen] - baseline) * shown_NHW[chosen, None]
-        share = (torch.arange(points, device=way.device, dtype=way.dtype) + 0.5) / points
-        path = baseline[:, None] + share[:, None, None, None] * way[:, None]
-        path = path.flatten(0, 1).requires_grad_()
-        kept = scene.of(chosen).log_kept(classify(path).float(), points)
-        (gradient,) = torch.autograd.grad(kept.sum(), path)
-        return (gradient.view(-1, points, *way.shape[1:]).mean(1) * way).sum(1)
-
-    return torch.cat(microbatch.run(part, len(scene.image_NCHW), points))

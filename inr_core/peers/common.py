@@ -26,6 +26,7 @@ from inr_core.game import (
 )
 from inr_core.masks import check_areas
 from inr_core.metrics import final_scores, pixel_counts, rank_pixels
+from inr_core.optimisation import PathConfig, evidence, features_of
 from inr_core.seeds import stable_seed
 
 
@@ -67,6 +68,13 @@ class Task:
     def target_B(self) -> Tensor:
         """The classes explained."""
         return self.scene.target_N
+
+    def evidence(self, path: PathConfig, chosen: slice = slice(None)) -> Tensor:
+        """Of the class in (some of) the images, (B, H, W); see `inr_core.optimisation.evidence`."""
+        scene = self.scene.of(chosen)
+        whole_BHW = torch.ones_like(scene.image_NCHW[:, 0])
+        features = features_of(self.module, scene.image_NCHW, self.microbatch)
+        return evidence(scene, whole_BHW, self.classify, features, path, self.microbatch)
 
     @property
     def strongest_BCHW(self) -> Tensor:

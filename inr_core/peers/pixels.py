@@ -1,7 +1,7 @@
 """Our objective on plain grids of pixels: what is left of the method without the networks.
 
 Every area of an image has a field of its own on the coarse grid, in place of one conditioned
-network for all areas. The start (smoothed path gradients), exact area, game, outline penalty,
+network for all areas. The start, exact area, game, outline penalty,
 temperature and rates are ours.
 
 Shapes: B images, A areas, P coarse cells, S steps, H, W.
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inr_core.game import ObjectiveConfig, Scene, outline_per_area
+from inr_core.game import ObjectiveConfig, outline_per_area
 from inr_core.masks import Canvas, exact_mask, standardise
-from inr_core.optimisation import OptimiseConfig, PathConfig, draw_levels, start_map
+from inr_core.optimisation import OptimiseConfig, PathConfig, draw_levels
 from inr_core.peers.common import PeerConfig, Task
 
 
@@ -68,7 +68,7 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
         task.seeds[chosen], levels, config.optimise.steps, len(config.areas)
     ).to(area_BA.device)
     objective = config.objective.for_rounds(1)
-    start_B1P = _start(scene, canvas, task, config)
+    start_B1P = _start(task, chosen, canvas, config)
     field_BAP = start_B1P.repeat(1, len(config.areas), 1).requires_grad_()
     adam = torch.optim.Adam([field_BAP], lr=config.optimise.learning_rate)
     for step in range(config.optimise.steps):
@@ -84,10 +84,9 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
     return _final(field_BAP.detach(), area_BA, canvas, config).to(scene.image_NCHW)
 
 
-def _start(scene: Scene, canvas: Canvas, task: Task, config: PixelsConfig) -> Tensor:
+def _start(task: Task, chosen: slice, canvas: Canvas, config: PixelsConfig) -> Tensor:
     """The field at which every area starts, (B, 1, P), standardised like that of a network."""
-    whole_BHW = torch.ones_like(scene.image_NCHW[:, 0])
-    map_BHW = start_map(scene, whole_BHW, task.classify, config.start, task.microbatch)
+    map_BHW = task.evidence(config.start, chosen)
     map_B1P = functional.interpolate(map_BHW[:, None], canvas.cells, mode="area").flatten(2)
     return standardise(map_B1P, canvas.weight_P.expand_as(map_B1P))
 

@@ -1,13 +1,12 @@
-"""The start alone: the smoothed path gradients at which our networks begin, without any step."""
+"""The start alone: the evidence at which our networks begin, without any step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
-from inr_core.optimisation import PathConfig, start_map
+from inr_core.optimisation import PathConfig
 from inr_core.peers.common import PeerConfig, Task
 
 
@@ -19,6 +18,5 @@ class StartOnlyConfig(PeerConfig):
 
 
 def start_only_map(task: Task, config: StartOnlyConfig) -> Tensor:
-    """Smoothed path gradients of the target's log score, (B, H, W), signed."""
-    whole_BHW = torch.ones_like(task.image_BCHW[:, 0])
-    return start_map(task.scene, whole_BHW, task.classify, config.start, task.microbatch)
+    """Evidence of the class, (B, H, W)."""
+    return task.evidence(config.start)

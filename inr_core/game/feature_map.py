@@ -1,0 +1,123 @@
+"""The last feature map of a classifier: what its deepest layer that still has places says of each.
+
+A map is an output (B, C, h, w), (B, h, w, C), or tokens (B, k + h * w, C) with up to `PREFIX`
+others before them, whose places lie in the proportion of the image.
+
+Shapes: B images, C channels, h x w places, H, W of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inr_core.game.scene import Classify
+
+PREFIX = (
+    8  # tokens before those of the places, at the most: of the class, of distillation, registers
+)
+ALIVE = 0.3  # share of the places that a layer's gradient reaches, at the least
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMap:
+    """The layer whose output is looked at, found by `of`."""
+
+    layer: nn.Module
+
+    @classmethod
+    def of(cls, module: nn.Module, image_BCHW: Tensor) -> FeatureMap:
+        """The last layer whose output has places, and of which the scores depend at most of them.
+
+        So that of a vision transformer which answers by its class token it is one before the last
+        attention. Raises ValueError where there is none, as in exported and scripted models.
+        """
+        seen: list[tuple[nn.Module, Tensor]] = []
+        with torch.enable_grad(), _outputs_of(module, seen):
+            logits = module(image_BCHW.detach().requires_grad_())
+            highest = logits.float().amax(1).sum()
+            tokens = {output.shape[1] for _, output in seen if output.ndim == 3}
+            for layer, output in reversed(seen):
+                if _places(output, image_BCHW, tokens) and _is_alive(highest, output, image_BCHW):
+                    return cls(layer)
+        raise ValueError(
+            "the classifier has no layer that gives a last feature map (images, channels, height, "
+            "width) or tokens of places, as exported and scripted models; use another model, or a "
+            "method that needs no layer, for example inr"
+        )
+
+    def look(self, classify: Classify, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the images (B, K), and the output of the layer as it is, with its graph."""
+        last: list[Tensor] = []
+        handle = self.layer.register_forward_hook(lambda *given: last.append(given[2]))
+        try:
+            logits = classify(image_BCHW)
+        finally:
+            handle.remove()
+        return logits, last[-1]  # of a layer that is used several times
+
+
+def by_places(output: Tensor, image_BCHW: Tensor) -> Tensor:
+    """The output of a layer (or its gradient) as a map (B, C, h, w) float32."""
+    grid = _places(output, image_BCHW)
+    assert grid is not None
+    if output.ndim == 3:
+        return output[:, -grid[0] * grid[1] :].float().mT.unflatten(2, grid)
+    turned = output if tuple(output.shape[2:]) == grid else output.movedim(3, 1)
+    return turned.float()
+
+
+@contextmanager
+def _outputs_of(module: nn.Module, seen: list[tuple[nn.Module, Tensor]]) -> Iterator[None]:
+    """Collects, in forward order, the outputs of layers without parts, with their graphs."""
+
+    def keep(layer: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.requires_grad and output.ndim in (3, 4):
+            seen.append((layer, output))
+
+    layers = [m for m in module.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    handles = [m.register_forward_hook(keep) for m in layers if not any(m.children())]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _places(
+    output: Tensor, image_BCHW: Tensor, tokens: frozenset[int] | set[int] = frozenset()
+) -> tuple[int, int] | None:
+    """(h, w) of an output with more than one place in the image's proportion, else None.
+
+    tokens  lengths of sequences: what has one each way is no map but the weights of an attention
+    """
+    size = image_BCHW.shape[2], image_BCHW.shape[3]
+    if output.ndim == 4:
+        shape = tuple(output.shape)
+        grids = [grid for grid in (shape[2:], shape[1:3]) if not tokens.issuperset(grid)]
+    else:
+        length = output.shape[1]
+        rows = [
+            (n, round((n * size[0] / size[1]) ** 0.5)) for n in range(length, length - PREFIX, -1)
+        ]
+        grids = [(h, n // h) for n, h in rows if h > 0 and n % h == 0]
+    found = [(int(h), int(w)) for h, w in grids if h * w > 1 and _fits(int(h), int(w), size)]
+    return found[0] if found else None
+
+
+def _fits(h: int, w: int, size: tuple[int, int]) -> bool:
+    """Whether a grid lies in the proportion of an image, but for what padding and strides cost."""
+    return h <= size[0] and w <= size[1] and abs(h * size[1] / size[0] - w) <= 1
+
+
+def _is_alive(score: Tensor, output: Tensor, image_BCHW: Tensor) -> bool:
+    """Whether the gradient of the score reaches most places of an output."""
+    (gradient,) = torch.autograd.grad(score, output, retain_graph=True, allow_unused=True)
+    if gradient is None:
+        return False
+    return bool((by_places(gradient, image_BCHW) != 0).any(1).float().mean() >= ALIVE)
