@@ -16,6 +16,7 @@ from jobs.demo import demo
 from jobs.diff import diff
 from jobs.evaluate import evaluate
 from jobs.export import export
+from jobs.finetune import finetune
 from jobs.manifest import manifest
 from jobs.measure import measure
 from jobs.models import models
@@ -83,6 +84,7 @@ for command in (
     review,
     measure,
     table,
+    finetune,
     benchmark,
     simulate,
     manifest,

@@ -261,7 +261,7 @@ def _asked(given: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     overrides = dict(pipeline.parse_assignment(text, "--set") for text in given.pop("set_") or [])
     select = given.pop("select")
     if select:
-        given["select"] = dict(_split(text) for text in select)
+        given["select"] = parse_select(select)
     if given["areas"] is not None:
         given["areas"] = parse_areas(given["areas"])
     given["gpus"] = parse_gpus(given["gpus"])
@@ -286,6 +286,11 @@ def parse_gpus(text: str | None) -> "pipeline.run.Gpus":
     if not text.isdecimal():
         raise RequestError(f"--gpus {text}: expected a number of GPUs, or auto")
     return int(text)
+
+
+def parse_select(texts: list[str] | None) -> dict[str, str]:
+    """Texts of columns by their names; RequestError for one without `=`."""
+    return dict(_split(text) for text in texts or [])
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -6,7 +6,12 @@ from pipeline.doors import lazy
 
 if TYPE_CHECKING:
     from pipeline.classifiers.checked import Checked, check_classifier
-    from pipeline.classifiers.classifier import Classifier, load_classifier
+    from pipeline.classifiers.classifier import (
+        Classifier,
+        load_classifier,
+        load_module,
+        save_weights,
+    )
     from pipeline.classifiers.features import Features
     from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
     from pipeline.classifiers.kinds import FILE_KINDS, KINDS, Kind

@@ -30,7 +30,7 @@ from inr_core import Head, class_scores
 from pipeline import shapes
 from pipeline.classifiers.exported import runnable
 from pipeline.classifiers.frozen import PRECISION, Frozen, Precision
-from pipeline.classifiers.hubs import load_hf, load_timm
+from pipeline.classifiers.hubs import Logits, load_hf, load_timm
 from pipeline.classifiers.labels import check_labels
 from pipeline.classifiers.loaded import Loaded, filled
 from pipeline.classifiers.weights import load_state, read_state_dict, weights_digest
@@ -88,7 +88,7 @@ def load_classifier(
         loaded = _module(copy.deepcopy(spec), weights)
         spec = type(spec).__name__
     else:
-        loaded = _by_name(spec, weights)
+        loaded = load_module(spec, weights)
     fields = loaded.preprocess.override(preprocess) if preprocess else loaded.preprocess
     digest = weights_digest(loaded.module)
     place = torch.device(device)
@@ -106,6 +106,13 @@ def load_classifier(
     )
 
 
+def save_weights(module: nn.Module, file: str) -> None:
+    """Write the state dict of a module of `load_module`, as `--weights` takes it."""
+    inner = module.model if isinstance(module, Logits) else module
+    state = {name: value.cpu().contiguous() for name, value in inner.state_dict().items()}
+    torch.save(state, file)
+
+
 def _names(
     own: tuple[str, ...] | None, labels: Sequence[str] | None, count: int, spec: str
 ) -> tuple[str, ...]:
@@ -118,7 +125,8 @@ def _names(
     return own
 
 
-def _by_name(spec: str, weights: str | None) -> Loaded:
+def load_module(spec: str, weights: str | None = None) -> Loaded:
+    """A classifier by its name before it is frozen; raises like `load_classifier`."""
     kind, _, name = spec.partition(":")
     if kind not in _LOADERS or not name:
         raise RequestError(
@@ -276,11 +284,13 @@ def _module(module: nn.Module, weights: str | None) -> Loaded:
 
 
 def _builtin(name: str, weights: str | None) -> Loaded:
-    _refuse_weights("builtin", weights)
     if name != "shapes":
         raise RequestError(f"--model builtin:{name}: the only builtin classifier is builtin:shapes")
     fields = Preprocess(resize=shapes.SIZE, crop=shapes.SIZE, mean=shapes.MEAN, std=shapes.STD)
-    return Loaded(shapes.load_shapes(), fields, shapes.CLASSES)
+    module = shapes.load_shapes()
+    if weights is not None:
+        load_state(module, read_state_dict(weights), weights, f"builtin:{name}")
+    return Loaded(module, fields, shapes.CLASSES)
 
 
 _LOADERS: dict[str, Callable[[str, str | None], Loaded]] = {
