@@ -26,6 +26,7 @@ from jobs.regions import regions
 from jobs.report import report
 from jobs.review import review
 from jobs.run import run
+from jobs.sanity import sanity
 from jobs.show import show
 from jobs.simulate import simulate
 from jobs.start import show_next
@@ -85,6 +86,7 @@ for command in (
     measure,
     table,
     finetune,
+    sanity,
     benchmark,
     simulate,
     manifest,

@@ -1,4 +1,4 @@
-"""`xaipipe manifest`: a manifest from a folder of images or a known data set."""
+"""`xaipipe manifest`: a manifest from a folder of images, a known data set, or another manifest."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from jobs.console import Console
+from jobs.options import parse_select
 from jobs.start import command
 from pipeline import RequestError, datasets
+from pipeline.manifest import AnyTargets, Manifest
 
 
 class Targets(Enum):
@@ -33,27 +35,41 @@ OPTIONS = {
     "folder": {"targets"},
     "imagenet-s": {"subset", "split"},
     "voc": {"year", "split", "classes"},
+    "mosaics": {"count", "side", "seed", "root", "select"},
 }
-FOLDER, DATASET = "For a folder", "For voc and imagenet-s"
+FOLDER, DATASET, MOSAICS = "For a folder", "For voc and imagenet-s", "For mosaics"
+
+
+def _mosaics(help_: str, least: int | None = None) -> Any:
+    return typer.Option(help=help_, min=least, rich_help_panel=MOSAICS, show_default=False)
 
 
 def manifest(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder of images (or URL); or the word voc or imagenet-s, followed by ROOT.",
-            metavar="FOLDER|voc|imagenet-s",
+            help="A folder of images (or URL); or the word voc or imagenet-s, followed by ROOT; or "
+            "mosaics, followed by MANIFEST.",
+            metavar="FOLDER|voc|imagenet-s|mosaics",
         ),
     ],
-    root: Annotated[
+    place: Annotated[
         str | None,
         typer.Argument(
-            help="voc: the folder with VOCdevkit; imagenet-s: the folder with ImageNetS50.",
-            metavar="ROOT",
+            help="voc: the folder with VOCdevkit; imagenet-s: the folder with ImageNetS50; "
+            "mosaics: a manifest with a `target` in every row.",
+            metavar="ROOT|MANIFEST",
             show_default=False,
         ),
     ] = None,
-    to: Annotated[str, typer.Option(help="CSV file to write.")] = "manifest.csv",
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="CSV file to write (default: manifest.csv); mosaics: the folder that receives "
+            "images and manifest.csv (default: mosaics).",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
     targets: Annotated[
         Targets | None,
@@ -93,6 +109,17 @@ def manifest(
             show_default=False,
         ),
     ] = None,
+    count: Annotated[int | None, _mosaics("Mosaics (default: each image is used once).", 1)] = None,
+    side: Annotated[int | None, _mosaics("Side of a cell in pixels (default: 224).", 8)] = None,
+    seed: Annotated[
+        int | None, _mosaics("Which images come together and where (default: 0).", 0)
+    ] = None,
+    root: Annotated[
+        str | None, _mosaics("Base of relative image paths, if not the manifest's folder.")
+    ] = None,
+    select: Annotated[
+        list[str] | None, _mosaics("Only rows with COLUMN=VALUE; repeatable.")
+    ] = None,
 ) -> None:
     """Write a manifest for a folder of images, PASCAL VOC or ImageNet-S as they were downloaded.
 
@@ -103,6 +130,12 @@ def manifest(
     explained, and the column target_set holds the ImageNet classes that are
     the row's VOC class; keep the rows whose predicted class is in it.
 
+    mosaics also writes the images: 2 x 2 of those of another manifest, of four
+    different targets (grid pointing game, 2303.11884). There is a row for each
+    cell, with its target, and the cell as bbox: precision and pointing then
+    say how much of an explanation lies on the image that it is about. Chance
+    is .25. The same command continues what was interrupted.
+
     [bold]Examples[/]
 
       xaipipe manifest xaipipe-demo/data/images --to demo.csv
@@ -112,6 +145,8 @@ def manifest(
       xaipipe manifest imagenet-s data/imagenet-s --subset 50
 
       xaipipe manifest voc data --classes imagenet --to voc.csv
+
+      xaipipe manifest mosaics val.csv --select split=test --count 100 --to mosaics
     """
     given: dict[str, Any] = {
         "targets": targets and targets is Targets.folders,
@@ -119,35 +154,62 @@ def manifest(
         "split": split,
         "year": year,
         "classes": classes and classes.value,
+        "count": count,
+        "side": side,
+        "seed": seed,
+        "root": root,
+        "select": select or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    folder = to or "mosaics"
+    to = f"{folder.rstrip('/')}/manifest.csv" if source == "mosaics" else to or "manifest.csv"
     datasets.check_target(to, overwrite)
-    found = _source(source, root, given)
+    found = _source(source, place, folder, given)
     counts = datasets.write_manifest(found, to, overwrite=overwrite)
     _conclude(found, counts, to)
 
 
-def _source(source: str, root: str | None, given: dict[str, Any]) -> datasets.Source:
-    kind = source if source in ("voc", "imagenet-s") else "folder"
+def _source(source: str, place: str | None, folder: str, given: dict[str, Any]) -> datasets.Source:
+    kind = source if source in OPTIONS and source != "folder" else "folder"
     if wrong := sorted(given.keys() - OPTIONS[kind]):
         options = ", ".join(f"--{name}" for name in sorted(OPTIONS[kind]))
         raise RequestError(f"--{wrong[0]}: does not apply to {kind}, which takes {options}")
     if kind == "folder":
-        if root is not None:
+        if place is not None:
             raise RequestError(
-                f"{source} {root}: expected one folder, or voc or imagenet-s before it"
+                f"{source} {place}: expected one folder, or voc, imagenet-s or mosaics before it"
             )
         return datasets.folder_source(source, **given)
-    if root is None:
+    if place is None:
+        what = "manifest" if kind == "mosaics" else "folder of the data set"
         raise RequestError(
-            f"{kind}: give the folder of the data set after it, as in `xaipipe manifest {kind}"
+            f"{kind}: give the {what} after it, as in `xaipipe manifest {kind}"
             f" data`; a folder of images of that name is ./{kind}"
         )
-    return (
-        datasets.voc_source(root, **given)
-        if kind == "voc"
-        else datasets.imagenet_s_source(root, **given)
+    if kind == "mosaics":
+        return _mosaics_of(place, folder, **given)
+    make = datasets.voc_source if kind == "voc" else datasets.imagenet_s_source
+    return make(place, **given)
+
+
+def _mosaics_of(
+    manifest: str,
+    folder: str,
+    *,
+    root: str | None = None,
+    select: list[str] | None = None,
+    **given: Any,
+) -> datasets.Source:
+    targets = AnyTargets()
+    refs = Manifest(
+        manifest, root=root, select=parse_select(select), classes=targets, labelled=True
     )
+    parts = [
+        datasets.Part(ref.id, ref.image, targets.text(ref.target))
+        for ref in refs
+        if ref.target is not None
+    ]
+    return datasets.mosaics_source(parts, folder, **given)
 
 
 def _conclude(source: datasets.Source, counts: datasets.Counts, to: str) -> None:

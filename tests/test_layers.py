@@ -117,6 +117,15 @@ MAY: dict[str, tuple[str, ...]] = {  # room -> what it may import; nothing that 
         "pipeline.analysis",
         "pipeline.evaluation",
     ),
+    "pipeline.copies": (
+        *CORE,
+        "pipeline.images",
+        "pipeline.manifest",
+        "pipeline.classifiers",
+        "pipeline.tables",
+        "pipeline.results",
+        "pipeline.evaluation",
+    ),
     "pipeline.patterns": ("pipeline.store", "pipeline.tables", "pipeline.regions"),
     "pipeline.diff": (
         *CORE,

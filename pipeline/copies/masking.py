@@ -12,9 +12,7 @@ CELLS = (4, 7, 10, 14)  # along a side of the noise that masks are made of
 BLUR, MEAN = PerturbationConfig(), PerturbationConfig(kind="mean")
 
 
-def random_masks(
-    count: int, size: tuple[int, int], least: float, rng: torch.Generator
-) -> Tensor:
+def random_masks(count: int, size: tuple[int, int], least: float, rng: torch.Generator) -> Tensor:
     """Masks (N, 1, H, W) in [0, 1], 1 = keep, whose areas are uniform in least..1, edges feathered.
 
     Half are patches: the highest cells of noise on a grid; half are blobs: the highest pixels of

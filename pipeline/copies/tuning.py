@@ -128,9 +128,7 @@ def tune(
     )
 
 
-def _split(
-    refs: Sequence[ImageRef], config: TuneConfig
-) -> tuple[list[ImageRef], list[ImageRef]]:
+def _split(refs: Sequence[ImageRef], config: TuneConfig) -> tuple[list[ImageRef], list[ImageRef]]:
     """Images to learn from, and those held out, drawn by the seed."""
     rng = torch.Generator().manual_seed(config.seed)
     order = torch.randperm(len(refs), generator=rng).tolist()

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     from pipeline.manifest.columns import label_hint, uses
     from pipeline.manifest.ids import pair
     from pipeline.manifest.manifest import ImageRef, Manifest, ManifestSummary
-    from pipeline.manifest.targets import Targets
+    from pipeline.manifest.targets import AnyTargets, Targets
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -69,8 +69,9 @@ class Manifest:
 
     Relative paths are relative to `root`, else to the manifest's folder. `select` keeps the rows
     whose column has exactly this text, `limit` the first of those. A target is checked against
-    `classes`: their names, their number, or None to take any index; `labelled`: every row has to
-    have one. RequestError where something is wrong. `columns` are known once it has been checked.
+    `classes`: their names, their number, None to take any index, or what decides itself;
+    `labelled`: every row has to have one. RequestError where something is wrong. `columns` are
+    known once it has been checked.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Manifest:
         root: str | None = None,
         select: Mapping[str, str] | None = None,
         limit: int | None = None,
-        classes: Sequence[str] | int | None = None,
+        classes: Sequence[str] | int | Targets | None = None,
         labelled: bool = False,
     ) -> None:
         if limit is not None and limit < 1:
@@ -92,7 +93,7 @@ class Manifest:
         self._resolve = resolver(self._root or folder_of(given[0]))
         self._select = dict(select or {})
         self._limit = limit
-        self._targets = Targets(classes)
+        self._targets = classes if isinstance(classes, Targets) else Targets(classes)
         self._labelled = labelled
         self._summary: ManifestSummary | None = None
         self._kinds: dict[str, str] = {}

@@ -62,6 +62,27 @@ class Targets:
         return f"target {text!r} is no class of the classifier{_nearest(text, self._names)}"
 
 
+class AnyTargets(Targets):
+    """Takes every text, and numbers those it has met: where no classifier says what is a class."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._numbers: dict[str, int] = {}
+        self._texts: list[str] = []
+
+    def text(self, index: int) -> str:
+        """What stands for a number in the column `target`."""
+        return self._texts[index]
+
+    def _index(self, text: str) -> int:
+        number = self._INTEGER.fullmatch(text)
+        plain = number[1] if number else text
+        if plain not in self._numbers:
+            self._numbers[plain] = len(self._texts)
+            self._texts.append(plain)
+        return self._numbers[plain]
+
+
 def _nearest(name: str, known: Sequence[str]) -> str:
     folded = {one.casefold(): one for one in known}
     close = get_close_matches(name.casefold(), folded, n=1)

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from pipeline.results.findings import Finding, Truth, find, read_truths
     from pipeline.results.frontier import PLOTTED, draw_frontier, points_of
     from pipeline.results.gallery import Gallery, comparison, contact_sheets
-    from pipeline.results.intervals import Interval, difference, interval, mean_interval
+    from pipeline.results.intervals import Interval, difference, in_short, interval, mean_interval
     from pipeline.results.metrics_table import SCHEMA, MetricsTable, write_table
     from pipeline.results.originals import Originals
+    from pipeline.results.plotting import Dot, Line, Plot, draw_plots
     from pipeline.results.query import Hit, select
     from pipeline.results.recorded import (
         RecordedRow,

@@ -29,6 +29,12 @@ class Interval:
     high: float
     images: int
 
+    def __str__(self) -> str:
+        """`.53 [.40 .66]`; without the ends where they are unknown."""
+        if self.images < 2:
+            return in_short(self.mean)
+        return f"{in_short(self.mean)} [{in_short(self.low)} {in_short(self.high)}]"
+
 
 NOTHING = Interval(mean=math.nan, low=math.nan, high=math.nan, images=0)
 
@@ -69,6 +75,12 @@ def share_interval(values: ArrayLike) -> Interval:
     return Interval(
         mean=share, low=max(0.0, middle - half), high=min(1.0, middle + half), images=count
     )
+
+
+def in_short(value: float) -> str:
+    """Two digits, without a leading zero."""
+    text = f"{value:.2f}"
+    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text
 
 
 def _defined(values: ArrayLike) -> NDArray[np.float64]:
