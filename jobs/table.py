@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 from jobs.console import Console
-from jobs.evaluate import report, summary
+from jobs.evaluate import SUMMARY, report, summary
 from jobs.measure import ROWS
+from jobs.ranks import ranks_in_markdown, show_ranks
 from jobs.target import check_target
 from pipeline import RequestError, results
 
@@ -26,17 +27,23 @@ def table(
     markdown: Annotated[
         Path | None, typer.Option(help="Also write the main metrics as tables in Markdown.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw scores against passes of the classifier, as PNG.")
+    ] = None,
 ) -> None:
     """Print rows that `xaipipe measure` recorded: a table a metric, 95 % intervals over images.
 
     Rows of one classifier and one set of images are compared on the images that all of them have.
+    Metrics disagree: at the end stand the ranks of the rows by each of the main ones, and Kendall's
+    tau between these orders.
 
     [bold]Example[/]
 
-      xaipipe table rows --first inr --markdown table.md
+      xaipipe table rows --first inr --markdown table.md --plot anytime.png
     """
     console = Console()
     check_target("--markdown", markdown)
+    check_target("--plot", plot)
     rows = [
         row
         for row in results.read_rows(folder)
@@ -47,15 +54,20 @@ def table(
     if first is not None and first not in {row.name for row in rows}:
         raise RequestError(f"--first {first}: no such row; there are {_names(rows)}")
     rows.sort(key=lambda row: row.name != first)
-    texts = []
+    texts, plots = [], []
     for group, shared in results.side_by_side(rows):
         head = f"{group[0].images}, {group[0].model}: {results.count_images(shared.table)} images"
         console.print(f"\n{head}, mean and 95 % interval over images", style="bold")
         console.print(_about(group))
         report(shared, console)
-        texts.append(f"{head}\n\n{summary(shared)}")
+        ranks = results.Ranks.of(shared, SUMMARY)
+        show_ranks(ranks, console)
+        texts.append(f"{head}\n\n{summary(shared)}\n{ranks_in_markdown(ranks)}")
+        plots.append(results.anytime_plot(group, shared, head))
     if markdown is not None:
         markdown.write_text("\n".join(texts), encoding="utf-8")
+    if plot is not None:
+        results.draw_plots(plots).save(plot, "PNG")
 
 
 def _names(rows: Sequence[results.RecordedRow]) -> str:

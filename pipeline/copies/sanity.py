@@ -75,10 +75,10 @@ class Sanity:
     def _line(self, area: float) -> Line:
         depths = sorted(self.depths)
         means = [self.depths[depth].interval(area) for depth in depths]
-        named = [f"area {area:g}", *("" for _ in depths)]
+        named = ["" for _ in depths[1:]] + [f"area {area:g}"]
         return Line(
             name=f"area {area:g}",
-            dots=[Dot(*one) for one in zip(depths, means, named[: len(depths)], strict=True)],
+            dots=[Dot(*one) for one in zip(depths, means, named, strict=True)],
             joined=[(depth, one.mean) for depth, one in zip(depths, means, strict=True)],
             level=chance(area),
         )

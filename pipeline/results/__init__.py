@@ -7,6 +7,7 @@ from pipeline.doors import lazy
 if TYPE_CHECKING:
     from pipeline.results.alignment import same_class
     from pipeline.results.animation import animate
+    from pipeline.results.anytime import anytime_plot, scores_apart
     from pipeline.results.drawing import LONGEST_SIDE, Drawing, Picture
     from pipeline.results.explained import Model, head_of, model_of
     from pipeline.results.findings import Finding, Truth, find, read_truths
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.results.originals import Originals
     from pipeline.results.plotting import Dot, Line, Plot, draw_plots
     from pipeline.results.query import Hit, select
+    from pipeline.results.ranks import Ranks
     from pipeline.results.recorded import (
         RecordedRow,
         about_run,

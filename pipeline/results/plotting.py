@@ -13,6 +13,10 @@ from PIL import Image
 from pipeline.results.intervals import Interval
 
 WIDTH, HEIGHT = 660, 400
+ROOM = 1.4  # at both ends of a logarithmic axis, a factor
+TEXT = {"type": "text", "align": "left", "fontSize": 12}
+ABOVE, BELOW, BESIDE = ({**TEXT, "dx": dx, "dy": dy} for dx, dy in ((5, -10), (5, 14), (9, 1)))
+WORDS = {"text": {"field": "label"}, "color": {"value": "black"}}
 PALETTE = (  # of the lines in turn
     "#f58518",
     "#4c78a8",
@@ -78,55 +82,48 @@ def draw_plots(plots: Sequence[Plot]) -> Image.Image:
 def _spec(plot: Plot) -> dict[str, Any]:
     left, right = _ends(plot)
     dots = [_dot(line, dot) for line in plot.lines for dot in line.dots]
-    joined = {
-        stepped: [
-            {"line": line.name, "x": x, "y": y}
-            for line in plot.lines
-            if line.stepped == stepped
-            for x, y in line.joined
-        ]
-        for stepped in (False, True)
-    }
     levels = [
         {"line": line.name, "x": left, "y": line.level, "right": right}
         | {"label": "" if line.dots else line.name}
         for line in plot.lines
         if line.level is not None
     ]
-    right_of = {"type": "text", "align": "left", "dx": 7, "dy": -8, "fontSize": 12}
-    words = {"text": {"field": "label"}, "color": {"value": "black"}}
+    joined = {stepped: _joined(plot, stepped=stepped) for stepped in (False, True)}
+    layers = [
+        _layer(levels, {"type": "rule", "strokeDash": [5, 4]}, x2={"field": "right"}),
+        _layer(levels, BELOW, **WORDS),
+        _layer(dots, {"type": "rule", "opacity": 0.4}, y=_axis(plot, "low"), y2={"field": "high"}),
+        _layer(joined[False], {"type": "line"}),
+        _layer(joined[True], {"type": "line", "interpolate": "step-after"}),
+        _layer(dots, {"type": "circle", "size": 80, "opacity": 1}),
+        *(_layer(some, mark, **WORDS) for some, mark in _labelled(dots, right)),
+    ]
+    axes = {"x": _axis(plot, "x"), "y": _axis(plot, "y")}
     return {
         "title": {"text": plot.title, "anchor": "start"},
         "width": WIDTH,
         "height": HEIGHT,
-        "encoding": {
-            "x": _axis(plot, "x"),
-            "y": _axis(plot, "y"),
-            "color": _colour(plot.lines),
-        },
-        "layer": [
-            {
-                "data": {"values": levels},
-                "mark": {"type": "rule", "strokeDash": [5, 4]},
-                "encoding": {"x2": {"field": "right"}},
-            },
-            {"data": {"values": levels}, "mark": right_of, "encoding": words},
-            {
-                "data": {"values": dots},
-                "mark": {"type": "rule", "opacity": 0.45},
-                "encoding": {"y": _axis(plot, "low"), "y2": {"field": "high"}},
-            },
-            *(
-                {
-                    "data": {"values": values},
-                    "mark": {"type": "line", "interpolate": "step-after" if stepped else "linear"},
-                }
-                for stepped, values in joined.items()
-            ),
-            {"data": {"values": dots}, "mark": {"type": "circle", "size": 80, "opacity": 1}},
-            {"data": {"values": dots}, "mark": right_of, "encoding": words},
-        ],
+        "encoding": {**axes, "color": _colour(plot.lines)},
+        "layer": layers,
     }
+
+
+def _layer(values: list[dict[str, Any]], mark: dict[str, Any], **encoding: Any) -> dict[str, Any]:
+    return {"data": {"values": values}, "mark": mark, "encoding": encoding}
+
+
+def _joined(plot: Plot, *, stepped: bool) -> list[dict[str, Any]]:
+    lines = (line for line in plot.lines if line.stepped == stepped)
+    return [{"line": line.name, "x": x, "y": y} for line in lines for x, y in line.joined]
+
+
+def _labelled(
+    dots: list[dict[str, Any]], right: float
+) -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:
+    """Dots by where their words stand: neighbours in turn above and below, the last ones beside."""
+    inner = sorted((dot for dot in dots if dot["x"] < right), key=lambda dot: dot["x"])
+    last = [dot for dot in dots if dot["x"] == right]
+    return [(inner[::2], ABOVE), (inner[1::2], BELOW), (last, BESIDE)]
 
 
 def _dot(line: Line, dot: Dot) -> dict[str, Any]:
@@ -146,11 +143,16 @@ def _ends(plot: Plot) -> tuple[float, float]:
 
 def _axis(plot: Plot, field: str) -> dict[str, Any]:
     """Not from zero: what differs is small."""
-    scale: dict[str, Any] = {"zero": False, "padding": 24}
-    if field == "x" and plot.log:
-        scale["type"] = "log"
     title = plot.x if field == "x" else plot.y
-    return {"field": field, "type": "quantitative", "title": title, "scale": scale}
+    axis: dict[str, Any] = {"field": field, "type": "quantitative", "title": title}
+    if field != "x" or not plot.log:
+        return {**axis, "scale": {"zero": False, "padding": 24}}
+    left, right = _ends(plot)
+    low, high = left / ROOM, right * ROOM
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    values = [v for n in decades for m in (1, 2, 5) if low <= (v := m * 10.0**n) <= high]
+    scale = {"type": "log", "domain": [low, high]}
+    return {**axis, "scale": scale, "axis": {"values": values, "format": "~r"}}
 
 
 def _colour(lines: Sequence[Line]) -> dict[str, Any]:
