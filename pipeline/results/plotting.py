@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 660, 400
 ROOM = 1.4  # at both ends of a logarithmic axis, a factor
 TEXT = {"type": "text", "align": "left", "fontSize": 12}
 ABOVE, BELOW, BESIDE = ({**TEXT, "dx": dx, "dy": dy} for dx, dy in ((5, -10), (5, 14), (9, 1)))
+ACROSS = {"x": {"value": 0}, "x2": {"value": WIDTH}}  # the whole plot
 WORDS = {"text": {"field": "label"}, "color": {"value": "black"}}
 PALETTE = (  # of the lines in turn
     "#f58518",
@@ -80,23 +81,21 @@ def draw_plots(plots: Sequence[Plot]) -> Image.Image:
 
 
 def _spec(plot: Plot) -> dict[str, Any]:
-    left, right = _ends(plot)
     dots = [_dot(line, dot) for line in plot.lines for dot in line.dots]
     levels = [
-        {"line": line.name, "x": left, "y": line.level, "right": right}
-        | {"label": "" if line.dots else line.name}
+        {"line": line.name, "y": line.level, "label": "" if line.dots else line.name}
         for line in plot.lines
         if line.level is not None
     ]
     joined = {stepped: _joined(plot, stepped=stepped) for stepped in (False, True)}
     layers = [
-        _layer(levels, {"type": "rule", "strokeDash": [5, 4]}, x2={"field": "right"}),
-        _layer(levels, BELOW, **WORDS),
+        _layer(levels, {"type": "rule", "strokeDash": [5, 4], "size": 2}, **ACROSS),
+        _layer(levels, BELOW, **WORDS, x=ACROSS["x"]),
         _layer(dots, {"type": "rule", "opacity": 0.4}, y=_axis(plot, "low"), y2={"field": "high"}),
         _layer(joined[False], {"type": "line"}),
         _layer(joined[True], {"type": "line", "interpolate": "step-after"}),
         _layer(dots, {"type": "circle", "size": 80, "opacity": 1}),
-        *(_layer(some, mark, **WORDS) for some, mark in _labelled(dots, right)),
+        *(_layer(some, mark, **WORDS) for some, mark in _labelled(dots, _ends(plot)[1])),
     ]
     axes = {"x": _axis(plot, "x"), "y": _axis(plot, "y")}
     return {
