@@ -44,6 +44,14 @@ def finetune(
     learning_rate: Annotated[
         float, typer.Option(help="Of AdamW at the beginning; it falls to 0.")
     ] = DEFAULTS.learning_rate,
+    teacher: Annotated[
+        bool,
+        typer.Option(
+            "--teacher/--labels",
+            help="What is learnt of a masked image: what the intact classifier says of the whole "
+            "one, or its label, as published (for many images a class).",
+        ),
+    ] = DEFAULTS.teacher,
     least: Annotated[
         float, typer.Option(help="Smallest area that a mask leaves; the largest is 1.")
     ] = DEFAULTS.least,
@@ -79,6 +87,7 @@ def finetune(
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
+        teacher=teacher,
         least=least,
         held_out=held_out,
         seed=seed,

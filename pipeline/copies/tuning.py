@@ -6,6 +6,7 @@ were tuned with images behind random masks, which no method has made, does not h
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ class TuneConfig:
     """How a copy is tuned.
 
     depth          share of the layers that learn, from the top; .1: head and last block of most
+    teacher        learn to say of a masked image what the intact classifier says of the whole one;
+                   else its label, as published, which of a few images a classifier learns by heart
     least          smallest area that a mask leaves of an image; areas are uniform up to 1
     learning_rate  of AdamW at the beginning; it falls to 0 along a cosine
     held_out       share of the images that are not learnt from, which accuracies are of
@@ -33,7 +36,8 @@ class TuneConfig:
     depth: float = 0.1
     epochs: int = 5
     batch: int = 32
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
+    teacher: bool = True
     least: float = 0.3
     held_out: float = 0.2
     seed: int = 0
@@ -85,7 +89,7 @@ def tune(
     device: str = "cpu",
     report: Report = lambda doing: None,
 ) -> Tuned:
-    """Tune the top layers in place, by cross-entropy to the targets of masked images.
+    """Tune the top layers in place, by cross-entropy on masked images.
 
     refs  with targets
     Running statistics stay as they are, dropout is off. RequestError for too few images.
@@ -99,6 +103,7 @@ def tune(
     images = _Images(preprocess, config, device)
     report("accuracy before")
     before = _accuracy(module, images, held_out)
+    wanted = _Wanted(module if config.teacher else None)
     steps = config.epochs * -(-len(learning) // config.batch)
     optimizer = torch.optim.AdamW(weights, lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -106,9 +111,9 @@ def tune(
     for epoch in range(1, config.epochs + 1):
         order = torch.randperm(len(learning), generator=rng).tolist()
         losses = []
-        for image_NCHW, target_N in images.batches([learning[n] for n in order]):
-            shown = images.masked(image_NCHW, rng)
-            loss = functional.cross_entropy(module(shown), target_N)
+        for batch in images.batches([learning[n] for n in order]):
+            shown = images.masked(batch.image_NCHW, rng)
+            loss = functional.cross_entropy(module(shown), wanted(batch))
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -141,6 +146,36 @@ def _split(refs: Sequence[ImageRef], config: TuneConfig) -> tuple[list[ImageRef]
     return [refs[n] for n in order[count:]], [refs[n] for n in order[:count]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Images (N, C, H, W), their ids and targets (N,)."""
+
+    ids: Sequence[str]
+    image_NCHW: Tensor
+    target_N: Tensor
+
+
+class _Wanted:
+    """What a copy is to say: the labels, or what the classifier said before, asked once an image.
+
+    teacher  None: the labels
+    """
+
+    def __init__(self, teacher: nn.Module | None) -> None:
+        self.teacher = copy.deepcopy(teacher)
+        self.said: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, batch: _Batch) -> Tensor:
+        """Classes (N,), or probabilities (N, K)."""
+        if self.teacher is None:
+            return batch.target_N
+        if not all(id_ in self.said for id_ in batch.ids):
+            said = self.teacher(batch.image_NCHW).softmax(1).half()
+            self.said |= zip(batch.ids, said, strict=True)
+        return torch.stack([self.said[id_] for id_ in batch.ids]).float()
+
+
 class _Images:
     """Images as the classifier sees them, whole and behind random masks."""
 
@@ -148,14 +183,14 @@ class _Images:
         self.preprocess, self.config, self.device = preprocess, config, device
         self.unreadable: set[str] = set()
 
-    def batches(self, refs: Sequence[ImageRef]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (N, C, H, W) and their targets (N,)."""
+    def batches(self, refs: Sequence[ImageRef]) -> Iterator[_Batch]:
+        """In order, without those that cannot be read."""
         items = []
         for ref, loaded in prefetch(refs, self._load, ahead=2 * self.config.batch):
             if isinstance(loaded, ImageError):
                 self.unreadable.add(ref.id)
                 continue
-            items.append((loaded, ref.target))
+            items.append((ref, loaded))
             if len(items) == self.config.batch:
                 yield self._together(items)
                 items = []
@@ -176,10 +211,14 @@ class _Images:
     def _load(self, ref: ImageRef) -> Tensor:
         return load_image(ref.image, self.preprocess).pixels
 
-    def _together(self, items: Sequence[tuple[Tensor, int | None]]) -> tuple[Tensor, Tensor]:
-        image_NCHW = torch.stack([image for image, _ in items]).to(self.device)
-        image_NCHW = image_NCHW.contiguous(memory_format=torch.channels_last)
-        return image_NCHW, torch.tensor([target for _, target in items], device=self.device)
+    def _together(self, items: Sequence[tuple[ImageRef, Tensor]]) -> _Batch:
+        image_NCHW = torch.stack([image for _, image in items]).to(self.device)
+        targets = [ref.target for ref, _ in items]
+        return _Batch(
+            ids=[ref.id for ref, _ in items],
+            image_NCHW=image_NCHW.contiguous(memory_format=torch.channels_last),
+            target_N=torch.tensor(targets, device=self.device),
+        )
 
 
 @torch.no_grad()
@@ -187,10 +226,10 @@ def _accuracy(module: nn.Module, images: _Images, refs: Sequence[ImageRef]) -> A
     """Each image is seen whole and behind two masks, the same ones whenever it is asked."""
     rng = torch.Generator().manual_seed(images.config.seed + 1)
     right, count = [0, 0], 0
-    for image_NCHW, target_N in images.batches(refs):
-        behind = [images.masked(image_NCHW, rng, blurred) for blurred in (True, False)]
-        found = [module(shown).argmax(1) == target_N for shown in (image_NCHW, *behind)]
-        count += len(target_N)
+    for batch in images.batches(refs):
+        behind = [images.masked(batch.image_NCHW, rng, blurred) for blurred in (True, False)]
+        found = [module(shown).argmax(1) == batch.target_N for shown in (batch.image_NCHW, *behind)]
+        count += len(batch.ids)
         right[0] += int(found[0].sum())
         right[1] += int(found[1].sum() + found[2].sum())
     if not count:
