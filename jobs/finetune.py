@@ -13,7 +13,7 @@ from jobs.options import parse_select
 from jobs.start import command
 from jobs.target import check_target
 from pipeline import copies
-from pipeline.manifest import Manifest
+from pipeline import manifest as manifests
 
 
 class Device(Enum):
@@ -95,7 +95,7 @@ def finetune(
     check_target("--to", to)
     copied = copies.Copied.of(model, weights, preprocess, device.value)
     refs = list(
-        Manifest(
+        manifests.Manifest(
             manifest,
             root=root,
             select=parse_select(select),

@@ -11,7 +11,7 @@ from jobs.console import Console
 from jobs.options import parse_select
 from jobs.start import command
 from pipeline import RequestError, datasets
-from pipeline.manifest import AnyTargets, Manifest
+from pipeline import manifest as manifests
 
 
 class Targets(Enum):
@@ -200,8 +200,8 @@ def _mosaics_of(
     select: list[str] | None = None,
     **given: Any,
 ) -> datasets.Source:
-    targets = AnyTargets()
-    refs = Manifest(
+    targets = manifests.AnyTargets()
+    refs = manifests.Manifest(
         manifest, root=root, select=parse_select(select), classes=targets, labelled=True
     )
     parts = [

@@ -1,0 +1,55 @@
+"""`xaipipe table`: ranks and disagreement beside the means, and the anytime figure."""
+
+import pyarrow as pa
+from PIL import Image
+
+from pipeline.results import SCHEMA, RecordedRow
+
+
+def record(folder, name, method, passes, values):
+    """values: {metric: value}, of two images at two areas."""
+    rows = [
+        {"run": name, "method": method, "id": id_, "target": 1, "target_name": "t"}
+        | {"metric": metric, "area": area, "value": value}
+        for metric, value in values.items()
+        for area in (0.1, 0.2)
+        for id_ in "ab"
+    ]
+    about = {"fingerprint": {"method": method, "weights": "w", "seed": 0}, "passes": passes}
+    about |= {"cpu_seconds": None, "versions": {"xaipipe": None, "torch": "2"}}
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    keys = {"images": "photos", "model": "torchvision:x", "name": name}
+    RecordedRow(**keys, about=about, table=table).write(folder)
+
+
+def test_ranks_disagreement_and_the_figure(here, xaipipe):
+    record(here / "rows", "ours", "inr", 128, {"kept": 0.5, "removed": 0.1, "perimeter": 1.2})
+    record(here / "rows", "ep", "ep", 3200, {"kept": 0.4, "removed": 0.3, "perimeter": 1.1})
+    record(here / "rows", "centre", "centre", 0, {"kept": 0.3, "removed": 0.2, "perimeter": 1.0})
+    command = ("table", "rows", "--first", "ours", "--markdown", "t.md", "--plot", "t.png")
+    code, text = xaipipe(*command)
+    assert code == 0, text
+    assert "metric 1 2 3 ours 1 1 3 centre 3 2 1 ep 2 3 2" in text
+    # kept against removed: ours first in both, ep and centre swapped
+    assert "1 kept 2 removed .33 3 perimeter -1.00 -.33" in text
+    assert (
+        "tau of two metrics is -.33 in the mean, and least between kept and perimeter: -1.00"
+        in text
+    )
+    lines = (here / "t.md").read_text().splitlines()
+    assert "| ours | 1 | 1 | 3 |" in lines and "| perimeter | -1.00 | -.33 |  |" in lines
+    with Image.open("t.png") as page:
+        assert page.width > 500
+
+
+def test_one_row_alone_has_ranks_and_no_disagreement(here, xaipipe):
+    record(here / "rows", "centre", "centre", 0, {"kept": 0.3, "removed": 0.2})
+    code, text = xaipipe("table", "rows", "--markdown", "t.md", "--plot", "t.png")
+    assert code == 0 and "metric 1 2 centre 1 1" in text and "in the mean" not in text
+    assert "| removed | - |  |" in (here / "t.md").read_text()
+
+
+def test_a_figure_that_cannot_be_written_is_said_first(here, xaipipe):
+    (here / "folder").mkdir()
+    code, text = xaipipe("table", "nowhere", "--plot", "folder")
+    assert code == 2 and "--plot folder: cannot be written: it is a folder" in text
