@@ -108,8 +108,8 @@ def _explained(intact: pipeline.RunReader, folder: Path) -> dict[str, Any]:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
         writer.writerows(intact.images.to_table(columns=columns).to_pylist())
-    given = {"manifest": str(file), "root": None, "select": {}, "limit": None}
-    return {**given, "targets": "label"}
+    given: dict[str, Any] = {"manifest": str(file), "targets": "label"}
+    return given | {"root": None, "select": {}, "limit": None}
 
 
 def _changed(job: pipeline.Job, depth: float, folder: Path) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def tune(
     Running statistics stay as they are, dropout is off. RequestError for too few images.
     """
     learning, held_out = _split(refs, config)
-    module.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    module.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     top = top_layers(module, config.depth)
     weights = [p for _, layer in top for p in layer.parameters(recurse=False)]
     for weight in weights:

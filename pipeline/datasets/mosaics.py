@@ -54,7 +54,9 @@ def mosaics_source(
             f"the manifest has images of {len(classes)} classes; expected {CELLS} or more, of which"
             " each mosaic shows as many"
         )
-    notes = (f"every cell's truth is the cell: a share of 1 / {CELLS} of the mosaic",)
+    notes: tuple[str, ...] = (
+        f"every cell's truth is the cell: a share of 1 / {CELLS} of the mosaic",
+    )
     if len(own) < len(parts):
         notes += (f"{len(parts) - len(own)} further rows of the same images were left out",)
     images = os.path.join(os.path.abspath(plain_path(folder)), "images")

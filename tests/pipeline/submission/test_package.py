@@ -48,7 +48,6 @@ def sent(job):
         ({"model": "export:gone.pt2"}, "--model gone.pt2: there is no such file"),
         ({"model": "hf:./gone"}, "--model gone: there is no such file"),
         ({"model": "export:w.pth", "weights": "w.pth"}, "brings its own weights"),
-        ({"weights": "w.pth"}, "does not fit builtin:shapes"),
         ({"model": "torchvision:resnet18", "weights": "w.pth"}, "does not fit"),
         ({"model": "python:pipeline.shapes:NOTHING"}, "python:pipeline.shapes:NOTHING"),
         ({"out": None}, "nowhere to write"),
