@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,6 @@ import typer
 
 from jobs.console import Console
 from jobs.options import parse_select
-from jobs.start import command
 from jobs.target import check_target
 from pipeline import copies
 from pipeline import manifest as manifests
@@ -110,8 +110,8 @@ def finetune(
     copied.save(to)
     for line in _lines(found):
         console.print(line)
-    options = f"--judge {model} --judge-weights"
-    console.print(f"written: {to}; next: {command('evaluate OUT', options=options)} {to}")
+    judge = shlex.join(["--judge", model, "--judge-weights", str(to)])
+    console.print(f"written: {to}; next: xaipipe evaluate OUT {judge}")
 
 
 def _lines(found: copies.Tuned) -> list[str]:

@@ -7,6 +7,7 @@ were tuned with images behind random masks, which no method has made, does not h
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,9 +35,9 @@ class Accuracy:
 class Tuned:
     """What tuning has done.
 
-    layers      how many layers have learnt, of how many; parameters: how many, of how many
-    learnt, held_out  images learnt from, and images that accuracies are of
-    unreadable  images that could not be read
+    layers, parameters  that have learnt
+    learnt, held_out    images learnt from, and images that accuracies are of
+    unreadable          images that could not be read
     """
 
     before: Accuracy
@@ -68,30 +69,11 @@ def tune(
     learning, held_out = _split(refs, config)
     module.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     top = top_layers(module, config.depth)
-    weights = [p for _, layer in top for p in layer.parameters(recurse=False)]
-    for weight in weights:
-        weight.requires_grad_(True)
+    weights = [weight for _, layer in top for weight in layer.parameters(recurse=False)]
     images = _Images(preprocess, config, device)
     report("accuracy before")
     before = _accuracy(module, images, held_out)
-    wanted = _Wanted(module if config.teacher else None)
-    steps = config.epochs * -(-len(learning) // config.batch)
-    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    rng = torch.Generator().manual_seed(config.seed)
-    for epoch in range(1, config.epochs + 1):
-        order = torch.randperm(len(learning), generator=rng).tolist()
-        losses = []
-        for batch in images.batches([learning[n] for n in order]):
-            shown = images.masked(batch.image_NCHW, rng)
-            loss = functional.cross_entropy(module(shown), wanted(batch))
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        mean = sum(losses) / max(1, len(losses))
-        report(f"epoch {epoch} of {config.epochs}: loss {mean:.3f}")
+    _learn(module, weights, images, learning, report)
     report("accuracy after")
     return Tuned(
         before=before,
@@ -102,6 +84,37 @@ def tune(
         held_out=len(held_out),
         unreadable=len(images.unreadable),
     )
+
+
+def _learn(
+    module: nn.Module,
+    weights: Sequence[nn.Parameter],
+    images: _Images,
+    refs: Sequence[ImageRef],
+    report: Report,
+) -> None:
+    """Change these weights of the module."""
+    config = images.config
+    wanted = _Wanted(module if config.teacher else None)
+    for weight in weights:
+        weight.requires_grad_(True)
+    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate)
+    steps = config.epochs * math.ceil(len(refs) / config.batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    rng = torch.Generator().manual_seed(config.seed)
+    for epoch in range(1, config.epochs + 1):
+        order = torch.randperm(len(refs), generator=rng).tolist()
+        losses = []
+        for batch in images.batches([refs[n] for n in order]):
+            said = module(images.masked(batch.image_NCHW, rng))
+            loss = functional.cross_entropy(said, wanted(batch))
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        mean = sum(losses) / max(1, len(losses))
+        report(f"epoch {epoch} of {config.epochs}: loss {mean:.3f}")
 
 
 def _split(refs: Sequence[ImageRef], config: TuneConfig) -> tuple[list[ImageRef], list[ImageRef]]:

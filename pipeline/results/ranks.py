@@ -1,6 +1,7 @@
 """In which order metrics put the rows of a comparison, and how much these orders agree.
 
-Metrics of explanations disagree, so that a winner by one of them says little (2407.11910).
+Metrics of explanations disagree, so that a winner by one of them says little (Tomsett et al. 2020,
+1912.01451).
 """
 
 from __future__ import annotations
