@@ -33,6 +33,7 @@ def finetune(
     preprocess: Annotated[
         str | None, typer.Option(help="Changes to its preprocessing: resize=224,crop=224.")
     ] = None,
+    labels: Annotated[str | None, typer.Option(help="File of class names, as for `run`.")] = None,
     to: Annotated[
         Path, typer.Option(help="File of the copy's state dict.", show_default=True)
     ] = Path("copy.pth"),
@@ -47,7 +48,7 @@ def finetune(
     teacher: Annotated[
         bool,
         typer.Option(
-            "--teacher/--labels",
+            "--teacher/--no-teacher",
             help="What is learnt of a masked image: what the intact classifier says of the whole "
             "one, or its label, as published (for many images a class).",
         ),
@@ -93,7 +94,7 @@ def finetune(
         seed=seed,
     )
     check_target("--to", to)
-    copied = copies.Copied.of(model, weights, preprocess, device.value)
+    copied = copies.Copied.of(model, weights, preprocess, labels, device.value)
     refs = list(
         manifests.Manifest(
             manifest,

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.classifiers import FILE_KINDS, load_classifier, load_module, save_weights
+from pipeline.classifiers import (
+    FILE_KINDS,
+    load_classifier,
+    load_module,
+    read_labels,
+    save_weights,
+)
 from pipeline.errors import RequestError
 from pipeline.images import Preprocess
 
@@ -26,11 +32,21 @@ class Copied:
         spec: str,
         weights: str | None = None,
         preprocess: str | None = None,
+        labels: str | None = None,
         device: str = "cpu",
     ) -> Copied:
-        """A copy of a classifier; RequestError for what is wrong with the request."""
+        """A copy of a classifier; RequestError for what is wrong with the request.
+
+        labels  file of its classes' names, in place of those that it brings
+        """
         check_copied(spec)
-        tried = load_classifier(spec, weights=weights, preprocess=preprocess, device=device)
+        tried = load_classifier(
+            spec,
+            weights=weights,
+            preprocess=preprocess,
+            device=device,
+            labels=None if labels is None else read_labels(labels),
+        )
         module = load_module(spec, weights).module
         return cls(module=module, preprocess=tried.preprocess, classes=tried.classes)
 

@@ -10,7 +10,18 @@ SHAPES = ("--model", "builtin:shapes")
 
 def test_the_copy_judges_and_is_explained(here, xaipipe):
     manifest = write_dataset("data", 6, 0)
-    given = (*SHAPES, "--epochs", 1, "--batch", 2, "--held-out", 0.5, "--learning-rate", 0.01)
+    given = (
+        *SHAPES,
+        "--no-teacher",
+        "--epochs",
+        1,
+        "--batch",
+        2,
+        "--held-out",
+        0.5,
+        "--learning-rate",
+        0.01,
+    )
     code, text = xaipipe("finetune", manifest, *given, "--to", "copy.pth")
     assert code == 0, text
     assert "2 layers with 1,162 parameters have learnt from 3 images" in text
@@ -38,6 +49,7 @@ def test_mistakes_are_said(here, xaipipe):
         ((manifest, *SHAPES, "--weights", "gone.pth"), "--weights gone.pth: no such file"),
         ((manifest, "--model", "export:a.pt2"), "takes no others"),
         ((manifest, *SHAPES, "--limit", 1), "1 images, of which 0 would be held out"),
+        ((manifest, *SHAPES, "--labels", "gone.txt"), "gone.txt"),
     ):
         code, text = xaipipe("finetune", *command)
         assert code == 2 and message in text, (command, text)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.manifest import AnyTargets, Manifest
 from tests.manifests import (
     CLASSES,
     in_format,
@@ -71,3 +72,13 @@ def test_target_of_json_and_parquet(tmp_path: Path) -> None:
     for suffix in (".jsonl", ".parquet"):
         found = refs(in_format(tmp_path, suffix, rows), classes=3)
         assert [ref.target for ref in found] == [2, None]
+
+
+def test_any_text_is_taken_where_no_classifier_says_what_is_a_class(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    file.write_text("image,target\na.png,tench\nb.png,7.0\nc.png,tench\nd.png,Tench\n")
+    targets = AnyTargets()
+    found = [ref.target for ref in Manifest(str(file), classes=targets, labelled=True)]
+    assert found[0] == found[2] and len(set(found)) == 3
+    texts = [targets.text(index) for index in found if index is not None]
+    assert texts == ["tench", "7", "tench", "Tench"]

@@ -49,3 +49,11 @@ def test_undefined_values_do_not_count_and_one_image_has_no_interval():
     assert one.mean == 0.5 and math.isnan(one.low) and math.isnan(one.high) and one.images == 1
     for none in (mean_interval([]), share_interval([math.nan])):
         assert none.images == 0 and math.isnan(none.mean)
+
+
+def test_an_interval_as_text():
+    found = mean_interval([0.1, 0.2])
+    half = 12.7062 * 0.05
+    assert str(found) == f".15 [-.{round(100 * (half - 0.15))} .{round(100 * (half + 0.15))}]"
+    assert str(mean_interval([0.5])) == ".50" and str(mean_interval([1.0])) == "1.00"
+    assert str(mean_interval([-0.25])) == "-.25" and str(mean_interval([0.999])) == "1.00"
