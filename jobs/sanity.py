@@ -55,10 +55,10 @@ def sanity(
     check_target("--json", to)
     check_target("--plot", plot)
     if job.targets is not None:
-        raise RequestError(f"--targets {job.targets}: one class of an image is compared; leave out")
+        raise RequestError(f"--targets {job.targets}: one class an image is compared; leave it out")
     copies.check_copied(job.model)
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder:
-        out = job.out or f"{folder}/out"
+        out = (job.out or f"{folder}/out").rstrip("/")
         intact, failed = _run(job, out, console)
         found = copies.Sanity.of(intact)
         again = job.model_copy(update=_explained(intact, Path(folder)))
