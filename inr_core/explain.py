@@ -64,10 +64,10 @@ def explain(
             claim_B[part],
             ids[part],
             classify,
-            features,
             config,
             seed=seed,
             microbatch=microbatch,
+            features=features,
             fixed=not on_cpu,
         )
     return found
@@ -78,16 +78,17 @@ def explain_together(
     score_B: Tensor,
     ids: Sequence[str],
     classify: Classify,
-    features: FeatureMap | None,
     config: InrConfig,
     *,
     seed: int,
     microbatch: MicroBatch,
+    features: FeatureMap | None = None,
     fixed: bool = True,
 ) -> list[list[Explanation]]:
     """`explain` for the images of a scene at once, as stacked networks.
 
     score_B  how far the claim holds of the whole image, see `claimed`
+    features  of the classifier, for starts; None: starts use gradients of the image alone
     fixed   whether they are stacked in few fixed numbers, some places perhaps empty
     """
     config = replace(config, objective=config.objective.for_rounds(config.rounds))
@@ -96,10 +97,10 @@ def explain_together(
         score_B,
         ids,
         classify,
-        features,
         config,
         seed=seed,
         microbatch=microbatch,
+        features=features,
         fixed=fixed,
     )
     optimise(rounds.first(), rounds.networks, rounds.finished, rounds.steps())

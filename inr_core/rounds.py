@@ -51,11 +51,11 @@ class Rounds:
         score_B: Tensor,
         ids: Sequence[str],
         classify: Classify,
-        features: FeatureMap | None,
         config: InrConfig,
         *,
         seed: int,
         microbatch: MicroBatch,
+        features: FeatureMap | None,
         fixed: bool,
     ) -> None:
         self.scene_B, self.scores, self.ids = scene_B, score_B.tolist(), ids

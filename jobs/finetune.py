@@ -75,8 +75,9 @@ def finetune(
 
     A score that falls where an image is masked may say no more than that such an image was never
     seen. Scores on a copy that has seen many, of random patches and blobs over blur and mean
-    colour, do not have that excuse: give it to `evaluate` or `measure` as --judge, with the file as
-    --judge-weights. Only the top layers learn; accuracies before and after are of images held out.
+    colour, do not have that excuse: give the file to `evaluate` or `measure`
+    as --copy-weights. Only the top layers learn; accuracies before and after are of images held
+    out.
 
     [bold]Example[/] (after `xaipipe demo`)
 
@@ -111,8 +112,9 @@ def finetune(
     copied.save(to)
     for line in _lines(found):
         console.print(line)
-    judge = shlex.join(["--judge", model, "--judge-weights", str(to)])
-    console.print(f"written: {to}; next: xaipipe evaluate OUT {judge}")
+    console.print(
+        f"written: {to}; next: xaipipe evaluate OUT --copy-weights {shlex.quote(str(to))}"
+    )
 
 
 def _lines(found: copies.Tuned) -> list[str]:

@@ -77,7 +77,8 @@ def _outputs_of(module: nn.Module, seen: list[tuple[nn.Module, Tensor]]) -> Iter
     """Collects, in forward order, the outputs of layers without parts, with their graphs."""
 
     def keep(layer: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.requires_grad and output.ndim in (3, 4):
+        made = isinstance(output, Tensor) and output.grad_fn is not None  # not the image itself
+        if made and output.ndim in (3, 4):
             seen.append((layer, output))
 
     layers = [m for m in module.modules() if not isinstance(m, torch.jit.ScriptModule)]

@@ -61,7 +61,7 @@ def evidence(
     """
 
     def part(chosen: slice) -> Tensor:
-        return _maps(scene.of(chosen), shown_NHW[chosen], classify, features, path.passes)
+        return path_maps(scene.of(chosen), shown_NHW[chosen], classify, features, path.passes)
 
     count = len(scene.image_NCHW)
     map_N3HW = torch.cat(microbatch.run(part, count, path.passes))
@@ -83,10 +83,10 @@ def features_of(module: nn.Module, image_BCHW: Tensor, microbatch: MicroBatch) -
     return microbatch.prepared(key, found)
 
 
-def _maps(
+def path_maps(
     scene: Scene, shown_NHW: Tensor, classify: Classify, features: FeatureMap | None, points: int
 ) -> Tensor:
-    """The maps, (N, 3, H, W), or the first two of them."""
+    """The three maps of `evidence` as they are, (N, 3, H, W), or the first two of them."""
     baseline = scene.baseline_NLCHW[:, -1]
     way_N1CHW = ((scene.image_NCHW - baseline) * shown_NHW[:, None])[:, None]
     share = (torch.arange(points, device=way_N1CHW.device, dtype=way_N1CHW.dtype) + 0.5) / points

@@ -229,7 +229,7 @@ def once(function, error, at):
 
 
 STAGES = {
-    "start": (start, "path_gradients", 1),
+    "start": (start, "evidence", 1),
     "fit": (fit.Fit, "__call__", 2),
     "recording": (slots.Slots, "_step", 1),
     "recording a fit": (fit.Fit, "_step", 1),

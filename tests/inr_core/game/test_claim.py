@@ -22,7 +22,7 @@ from inr_core import (
 )
 from inr_core.game import baselines, claims_kept
 from inr_core.game.objective import rewards
-from inr_core.optimisation.start import path_gradients
+from inr_core.optimisation.evidence import path_maps
 
 GENERATOR = torch.Generator().manual_seed(17)
 TARGET, CONTRAST = torch.tensor([0, 3, 1]), torch.tensor([2, 1, 0])
@@ -151,7 +151,7 @@ def scene_without(world):
 def test_path_gradients_sum_to_the_rise_of_the_log_ratio(head):
     world = scene(contrast_N=torch.tensor([1, 0, 2]), head=head)
     ones = torch.ones(3, 5, 6, dtype=torch.float64)
-    relevance = path_gradients(world, ones, lambda x: classify(x / 8), 400, MicroBatch(1))
+    relevance = path_maps(world, ones, lambda x: classify(x / 8), None, 400)[:, 0]
     for n in range(3):
         ratios = []
         for image in (world.image_NCHW[n], world.baseline_NLCHW[n, 0]):

@@ -1,4 +1,4 @@
-"""Gradient-seeded starts: the map against finite differences, the fit, and what is left out."""
+"""Starts at evidence: the fit, and what earlier rounds have taken."""
 
 import dataclasses
 
@@ -6,16 +6,13 @@ import pytest
 import torch
 
 from inr_core.device.microbatch import MicroBatch
-from inr_core.game.perturbation import PerturbationConfig, baselines, gaussian_blur
+from inr_core.game.perturbation import PerturbationConfig, baselines
 from inr_core.game.scene import Scene
 from inr_core.masks.mask import Canvas, MaskConfig, coarse_mask
 from inr_core.masks.siren import SirenConfig, init_parameters
 from inr_core.optimisation.start import (
-    PathConfig,
     StartConfig,
     fitted_start,
-    path_gradients,
-    start_map,
 )
 
 SIZE = 24
@@ -45,37 +42,6 @@ def ones(count=1):
     return torch.ones(count, SIZE, SIZE, dtype=torch.float64)
 
 
-def test_path_gradients_sum_to_the_rise_of_log_p():
-    scene = scene_of(2)
-    relevance = path_gradients(scene, ones(2), logits_of, 200, MicroBatch(1))
-    for n in range(2):
-        ends = torch.stack([scene.image_NCHW[n], scene.baseline_NLCHW[n, -1]])
-        log_p = torch.log_softmax(logits_of(ends), 1)[:, 1]
-        assert relevance[n].sum().item() == pytest.approx((log_p[0] - log_p[1]).item(), rel=1e-3)
-
-
-def test_the_map_lies_on_the_evidence_and_follows_its_weight():
-    relevance = path_gradients(scene_of(), ones(), logits_of, 4, MicroBatch(1))[0]
-    first, second = relevance[4:8, 4:8].sum(), relevance[16:20, 16:20].sum()
-    assert first.item() == pytest.approx(3 * second.item(), rel=0.3)
-    assert (first + second).item() == pytest.approx(relevance.sum().item())
-
-
-def test_the_start_is_the_blurred_map():
-    scene = scene_of()
-    found = start_map(scene, ones(), logits_of, PathConfig(passes=4, blur=0.1), MicroBatch(1))
-    relevance = path_gradients(scene, ones(), logits_of, 4, MicroBatch(1))
-    torch.testing.assert_close(found, gaussian_blur(relevance[:, None], 0.1 * SIZE)[:, 0])
-
-
-def test_what_is_not_shown_has_no_relevance():
-    shown = ones()
-    shown[:, :12, :12] = 0
-    relevance = path_gradients(scene_of(), shown, logits_of, 4, MicroBatch(1))[0]
-    assert relevance[:12, :12].abs().max() == 0
-    assert relevance[16:20, 16:20].sum() > 0
-
-
 def weights(count):
     return torch.stack([init_parameters(seed, MASK.network) for seed in range(count)]).double()
 
@@ -92,6 +58,7 @@ def start(previous=None, count=1, fixed=False, **changes):
         [(0.02, 0.5)] * 2,
         scene_of(count),
         logits_of,
+        None,
         MASK,
         config,
         MicroBatch(64),

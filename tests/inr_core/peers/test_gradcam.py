@@ -1,4 +1,4 @@
-"""Grad-CAM against channel weights worked out by hand, and models that have no feature map."""
+"""Grad-CAM against channel weights worked out by hand, and models that have no map."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from inr_core import METHODS
-from inr_core.peers.gradcam import cam, last_feature_map
+from inr_core.game import FeatureMap
+from inr_core.peers.gradcam import cam
 
 
 class Tiny(nn.Module):
@@ -40,58 +41,9 @@ def test_channel_weights_worked_out_by_hand(inplace):
     model = Tiny(inplace).double().eval()
     image = torch.randn(3, 3, 15, 19, dtype=torch.float64)
     target = torch.tensor([4, 0, 2])
-    found = cam(model, image, target)
+    found = cam(model, image, target, FeatureMap.of(model, image[:1]))
     assert found.min() >= 0 and found.max() > 0
     torch.testing.assert_close(found, by_hand(model, image, target))
-
-
-def test_the_last_map_with_places_is_used():
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(3, 4, 3),
-        nn.ReLU(),
-        nn.Conv2d(4, 6, 3),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(1),
-        nn.Linear(6, 2),
-    )
-    _, found = last_feature_map(model, torch.randn(2, 3, 12, 12))
-    assert found.shape == (2, 6, 8, 8)
-
-
-class ChannelsLast(nn.Module):
-    """As Swin in timm: features (B, h, w, C)."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Conv2d(3, 7, 4, stride=4)
-        self.norm = nn.LayerNorm(7)
-        self.head = nn.Linear(7, 3)
-
-    def forward(self, image):
-        return self.head(self.norm(self.features(image).movedim(1, 3)).mean((1, 2)))
-
-
-@pytest.mark.parametrize("size", [(12, 20), (12, 12)])
-def test_a_map_with_its_channels_last_is_turned(size):
-    torch.manual_seed(0)
-    model, image = ChannelsLast().eval(), torch.randn(2, 3, *size)
-    _, found = last_feature_map(model, image)
-    assert found.shape == (2, 7, size[0] // 4, size[1] // 4)
-    torch.testing.assert_close(found, model.norm(model.features(image).movedim(1, 3)).movedim(3, 1))
-
-
-class Tokens(nn.Module):
-    """As a vision transformer: a patch embedding, then layers on sequences."""
-
-    def __init__(self):
-        super().__init__()
-        self.embed = nn.Conv2d(3, 8, 4, stride=4)
-        self.norm = nn.LayerNorm(8)
-        self.head = nn.Linear(8, 3)
-
-    def forward(self, image):
-        return self.head(self.norm(self.embed(image).flatten(2).mT)[:, 0])
 
 
 class Flat(nn.Module):
@@ -99,9 +51,9 @@ class Flat(nn.Module):
         return image.flatten(1)[:, :3]
 
 
-@pytest.mark.parametrize("model", [Tokens(), Flat(), nn.Sequential(nn.Flatten(1))])
+@pytest.mark.parametrize("model", [Flat(), nn.Sequential(nn.Flatten(1), nn.Linear(192, 3))])
 def test_models_without_a_feature_map_are_refused_with_a_remedy(model):
-    with pytest.raises(ValueError, match="use a convolutional model, or a method"):
+    with pytest.raises(ValueError, match="use another model, or a method"):
         METHODS["gradcam"].check(model, torch.zeros(1, 3, 8, 8))
     assert not any(layer._forward_hooks for layer in model.modules())
 
@@ -114,13 +66,29 @@ def test_scripted_and_exported_models_are_refused():
             METHODS["gradcam"].check(other, image)
 
 
-def test_hooks_are_removed_when_the_model_raises():
-    class Broken(Tiny):
-        def forward(self, image):
-            super().forward(image)
-            raise RuntimeError("broken")
+class Tokens(nn.Module):
+    """A class token that sees the patches through one layer of attention."""
 
-    model = Broken()
-    with pytest.raises(RuntimeError, match="broken"):
-        last_feature_map(model, torch.zeros(1, 3, 8, 8))
-    assert not any(layer._forward_hooks for layer in model.modules())
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = nn.Conv2d(3, 8, 4, stride=4)
+        self.value = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, image):
+        patches = self.embed(image).flatten(2).mT
+        values = self.value(torch.cat([patches.mean(1, keepdim=True), patches], 1)).tanh()
+        return self.head(values[:, 1:].mean(1) + values[:, 0])
+
+
+def test_channel_weights_on_tokens_worked_out_by_hand():
+    model, image = Tokens().double().eval(), torch.randn(1, 3, 12, 16, dtype=torch.float64)
+    found = cam(model, image, torch.tensor([2]), FeatureMap.of(model, image))
+    patches = model.embed(image).flatten(2).mT
+    values = model.value(patches)[0].detach()  # (12, 8): what the layer says of each patch
+    slope = (1 - values.tanh().square()) * model.head.weight[2].detach() / 12
+    places = (values * slope.mean(0)).sum(1).view(1, 1, 3, 4)
+    size = dict(size=(12, 16), mode="bilinear", align_corners=False)
+    by_hand = functional.interpolate(places.relu().float(), **size)[:, 0]
+    torch.testing.assert_close(found, by_hand)
