@@ -36,6 +36,7 @@ from inr_core.methods import METHODS, AnyConfig, Method
 from inr_core.optimisation import (
     Networks,
     OptimiseConfig,
+    Others,
     Schedule,
     Slots,
     StartConfig,

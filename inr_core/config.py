@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inr_core.game import ObjectiveConfig, PerturbationConfig
 from inr_core.masks import MaskConfig, check_areas
@@ -14,8 +14,9 @@ class InrConfig:
     """Everything that decides the masks of an image, but the image, the classifier and the seed.
 
     areas       areas whose masks are stored, fractions of the classifier's input
-    restarts    independent weight initialisations; all are kept; of the best, in the first
-                round, all rounds are marked
+    restarts    alternative explanations, each of which may use the whole image; with
+                `objective.repel_weight` one after the other, away from the earlier ones. All are
+                kept; of the best, in the first round, all rounds are marked
     rounds      at most so many non-overlapping explanations one after the other
     round_score a round ends its chain (and is not kept) when no hard mask keeps this share of the
                 image's score; the first round is always kept
@@ -43,6 +44,16 @@ class InrConfig:
                 f"rounds={self.rounds} leaves at most an area of {last:.3f} to the last round, "
                 f"but the smallest of areas is {self.areas[0]}"
             )
+
+    @property
+    def repels(self) -> bool:
+        """Whether a restart keeps away from the earlier ones, and so begins after them."""
+        return self.restarts > 1 and self.objective.repel_weight > 0
+
+    def settled(self) -> InrConfig:
+        """The same with the game that `auto` stands for."""
+        several = self.rounds > 1 or self.repels
+        return replace(self, objective=self.objective.settled(several))
 
     def areas_of_round(self, round_: int) -> tuple[float, ...]:
         """The areas for which earlier rounds leave enough of the image."""

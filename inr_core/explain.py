@@ -91,7 +91,7 @@ def explain_together(
     features  of the classifier, for starts; None: starts use gradients of the image alone
     fixed   whether they are stacked in few fixed numbers, some places perhaps empty
     """
-    config = replace(config, objective=config.objective.for_rounds(config.rounds))
+    config = config.settled()
     rounds = Rounds(
         scene_B,
         score_B,

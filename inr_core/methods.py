@@ -63,16 +63,19 @@ class Method:
 
 
 def _inr_together(config: InrConfig) -> tuple[int, int]:
-    objective = config.objective.for_rounds(config.rounds)
+    objective = config.settled().objective
     samples = config.optimise.areas_per_step * (objective.keeps + objective.removes)
-    return config.restarts, samples
+    # Each restart of a chain waits for the one before, and has its second round beside the next.
+    networks = min(config.restarts, config.rounds) if config.repels else config.restarts
+    return networks, samples
 
 
 def _inr_passes(config: InrConfig) -> int:
     """If no round ends early."""
     _, samples = _inr_together(config)
-    start = config.start.passes if config.start.kind == "gradient" else 0  # first restart only
-    return config.rounds * (config.restarts * config.optimise.steps * samples + start)
+    fitted = config.restarts if config.repels else 1
+    starts = fitted * config.start.passes if config.start.kind == "gradient" else 0
+    return config.rounds * (config.restarts * config.optimise.steps * samples + starts)
 
 
 def _peer(

@@ -29,7 +29,9 @@ PRESETS = {
         ),
         start=StartConfig(kind="random"),
         perturbation=PerturbationConfig(kind="blur"),
-        objective=ObjectiveConfig(game="preservation", area_weight=30.0, outline_weight=0.0),
+        objective=ObjectiveConfig(
+            game="preservation", area_weight=30.0, outline_weight=0.0, repel_weight=0.0
+        ),
         optimise=OptimiseConfig(
             steps=300, areas_per_step=4, learning_rate=0.01, temperature_start=1.0
         ),

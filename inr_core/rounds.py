@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,23 +18,8 @@ from inr_core.explanation import Explanation
 from inr_core.game import Classify, FeatureMap, Scene, claims_kept, final_objective
 from inr_core.masks import init_parameters, render
 from inr_core.metrics import FinalScores, final_scores
-from inr_core.optimisation import Networks, Schedule, Steps, draw_levels, fitted_start
-from inr_core.seeds import stable_seed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One network to be optimised.
-
-    image         index of the image in its batch
-    previous_JK   parameters of the same restart in the earlier rounds, 0 for those to come
-    """
-
-    image: int
-    restart: int
-    round: int
-    seed: int
-    previous_JK: Tensor
+from inr_core.optimisation import Networks, Others, Schedule, Steps, draw_levels, fitted_start
+from inr_core.tasks import Task, Tasks
 
 
 class Rounds:
@@ -58,9 +43,9 @@ class Rounds:
         features: FeatureMap | None,
         fixed: bool,
     ) -> None:
-        self.scene_B, self.scores, self.ids = scene_B, score_B.tolist(), ids
-        self.classify, self.features = classify, features
-        self.config, self.seed = config, seed
+        self.scene_B, self.scores = scene_B, score_B.tolist()
+        self.classify, self.features, self.config = classify, features, config
+        self.tasks = Tasks(ids, config, seed, scene_B.image_NCHW)
         self.microbatch, self.fixed = microbatch, fixed
         self.ends = [_ends(config, round_) for round_ in range(config.rounds)]
         self.found: list[list[Explanation]] = [[] for _ in ids]
@@ -81,29 +66,36 @@ class Rounds:
         )
 
     def first(self) -> list[Task]:
-        """The tasks of the first round, an image's restarts one after the other."""
-        count = self.config.rounds - 1, self.config.mask.network.parameter_count
-        none_JK = self.scene_B.image_NCHW.new_zeros(count)
-        restarts = range(self.config.restarts)
-        return [self._task(b, r, 0, none_JK) for b in range(len(self.ids)) for r in restarts]
+        """The tasks that wait for no other."""
+        return self.tasks.first()
 
     def networks(self, tasks: list[Task]) -> Networks:
-        """How they begin: the first restarts at fitted fields, the others at drawn weights."""
+        """How they begin: at fitted fields, or at drawn weights."""
         optimise, device = self.config.optimise, self.scene_B.image_NCHW.device
         scene = self.scene_B.of([task.image for task in tasks])
         round_N = torch.tensor([task.round for task in tasks], device=device)
         previous_NJK = torch.stack([task.previous_JK for task in tasks])
+        drawn = [init_parameters(task.seed, self.config.mask.network) for task in tasks]
         levels = scene.baseline_NLCHW.shape[1], optimise.steps, optimise.areas_per_step
-        return Networks(
-            theta_NK=self._start(tasks, round_N, previous_NJK, scene),
+        networks = Networks(
+            theta_NK=torch.stack(drawn).to(previous_NJK),
             round_N=round_N,
             previous_NJK=previous_NJK,
+            others=Others(
+                torch.stack([task.others_RK for task in tasks]),
+                torch.tensor([task.repelled for task in tasks], device=device),
+            ),
             level_NSA=draw_levels([task.seed for task in tasks], *levels).to(device),
             scene=scene,
         )
+        fitted = [n for n, task in enumerate(tasks) if self._fits(task)]
+        # On a CPU one after the other: sums then do not depend on which of them begin together.
+        for some in [fitted] * bool(fitted) if self.fixed else [[n] for n in fitted]:
+            networks.theta_NK[some] = self._fitted(networks.of(some))
+        return networks
 
     def finished(self, tasks: list[Task], theta_NK: Tensor, steps: list[int]) -> list[Task]:
-        """Keep what explains its image; returns the tasks of the next round."""
+        """Keep what explains its image; returns the tasks of the next round and restart."""
         theta_NK = theta_NK.half().float()  # as the parameters are kept
         of_round = defaultdict(list)
         for n, task in enumerate(tasks):
@@ -113,44 +105,32 @@ class Rounds:
             of_chosen = self._explanations([tasks[n] for n in chosen], theta_NK[chosen])
             explained |= zip(chosen, of_chosen, strict=True)
         kept = [n for n, task in enumerate(tasks) if self._explains(explained[n], task)]
-        more = [self._after(tasks[n], theta_NK[n]) for n in kept]
+        more = [task for n in kept for task in self.tasks.after(tasks[n], theta_NK[n])]
         for n in kept:  # last, as after an error all is done again
             self.found[tasks[n].image].append(replace(explained[n], steps=steps[n]))
-        return [task for task in more if task.round < self.config.rounds]
+        return more
 
-    def _after(self, task: Task, theta_K: Tensor) -> Task:
-        """The task of the next round, even if there is none."""
-        previous_JK = task.previous_JK.clone()
-        previous_JK[task.round : task.round + 1] = theta_K
-        return self._task(task.image, task.restart, task.round + 1, previous_JK)
+    def _fits(self, task: Task) -> bool:
+        """Whether its network begins at a fitted field, also so as to stay different."""
+        stays_different = task.restart == 0 or self.config.repels
+        return self.config.start.kind == "gradient" and stays_different
 
-    def _task(self, image: int, restart: int, round_: int, previous_JK: Tensor) -> Task:
-        seed = stable_seed(self.seed, self.ids[image], restart, round_)
-        return Task(image=image, restart=restart, round=round_, seed=seed, previous_JK=previous_JK)
-
-    def _start(
-        self, tasks: list[Task], round_N: Tensor, previous_NJK: Tensor, scene: Scene
-    ) -> Tensor:
-        """Parameters (N, K), drawn from the seeds and, for first restarts, fitted."""
-        fits = self.config.start.kind == "gradient"
-        fitted = [n for n, task in enumerate(tasks) if fits and task.restart == 0]
-        drawn = [init_parameters(task.seed, self.config.mask.network) for task in tasks]
-        theta_NK = torch.stack(drawn).to(previous_NJK)
-        if fitted:
-            theta_NK[fitted] = fitted_start(
-                theta_NK[fitted],
-                previous_NJK[fitted],
-                round_N[fitted],
-                self.ends,
-                scene.of(fitted),
-                self.classify,
-                self.features,
-                self.config.mask,
-                self.config.start,
-                self.microbatch,
-                fixed=self.fixed,
-            )
-        return theta_NK
+    def _fitted(self, networks: Networks) -> Tensor:
+        """Parameters (N, K) of these networks, fitted."""
+        return fitted_start(
+            networks.theta_NK,
+            networks.previous_NJK,
+            networks.round_N,
+            self.ends,
+            networks.scene,
+            self.classify,
+            self.features,
+            self.config.mask,
+            self.config.start,
+            self.microbatch,
+            fixed=self.fixed,
+            others=networks.others,
+        )
 
     def _explanations(self, tasks: list[Task], theta_NK: Tensor) -> list[Explanation]:
         """Render and score networks of one round; the steps are filled in later."""

@@ -169,7 +169,7 @@ def _job_options(
         str | None, _option("Areas of the stored masks, fractions: .05,.1,.2,.4", METHOD)
     ] = None,
     restarts: Annotated[
-        int | None, _option("Alternative explanations from different initial weights.", METHOD)
+        int | None, _option("Alternative explanations, each away from the earlier ones.", METHOD)
     ] = None,
     rounds: Annotated[
         int | None, _option("Non-overlapping explanations, one after the other.", METHOD)

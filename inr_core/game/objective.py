@@ -24,11 +24,14 @@ class ObjectiveConfig:
     """What is maximised.
 
     game             `preservation`: the score survives inside the mask; `deletion`: it does not
-                     survive outside; `dual`: both; `auto`: dual, but preservation when there are
-                     several rounds, because deletion leaves no evidence for the next one
+                     survive outside; `dual`: both; `auto`: dual, but preservation where several
+                     explanations follow each other (rounds, or restarts that repel each other),
+                     because deletion leaves no evidence for the next one
     deletion_weight  weight of the deletion reward in the dual game
     area_weight      weight of the vecsort penalty, where that is the area constraint
     outline_weight   weight of the outline's length per area (`outline_per_area`): larger = rounder
+    repel_weight     weight of what a mask repeats of earlier restarts (`repeated`); 0: restarts
+                     are independent
     contrast         a class b (`runner-up`: the highest other one of the whole image): what makes
                      it c rather than b is looked for, log p_c - log p_b in place of log p_c, and
                      log p_b - log p_c in place of log(1 - p_c)
@@ -38,6 +41,7 @@ class ObjectiveConfig:
     deletion_weight: float = 1.0
     area_weight: float = 30.0
     outline_weight: float = 0.6
+    repel_weight: float = 1.0
     contrast: int | str | None = None
 
     def __post_init__(self) -> None:
@@ -45,15 +49,20 @@ class ObjectiveConfig:
             raise ValueError(
                 f"game must be auto, preservation, deletion or dual, got {self.game!r}"
             )
-        weights = (self.deletion_weight, self.area_weight, self.outline_weight)
+        weights = (
+            self.deletion_weight,
+            self.area_weight,
+            self.outline_weight,
+            self.repel_weight,
+        )
         if min(weights) < 0:
             raise ValueError(f"the weights of the objective must not be negative, got {weights}")
 
-    def for_rounds(self, rounds: int) -> ObjectiveConfig:
-        """The same with the game that `auto` stands for."""
+    def settled(self, several: bool) -> ObjectiveConfig:
+        """The same with the game that `auto` stands for, where explanations follow each other."""
         if self.game != "auto":
             return self
-        return replace(self, game="dual" if rounds == 1 else "preservation")
+        return replace(self, game="preservation" if several else "dual")
 
     @property
     def keeps(self) -> bool:

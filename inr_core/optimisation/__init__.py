@@ -9,6 +9,7 @@ from inr_core.optimisation.evidence import (
 )
 from inr_core.optimisation.networks import Networks
 from inr_core.optimisation.optimise import Steps, draw_levels, optimise
+from inr_core.optimisation.repulsion import Others
 from inr_core.optimisation.schedule import OptimiseConfig, Schedule
 from inr_core.optimisation.slots import Slots
 from inr_core.optimisation.start import StartConfig, fitted_start

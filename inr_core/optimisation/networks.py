@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inr_core.game import Scene
+from inr_core.optimisation.repulsion import Others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Networks:
     theta_NK      parameters
     round_N       round of each, from 0
     previous_NJK  parameters of the earlier rounds, as many as the last round has; see `occupied`
+    others        the earlier restarts that each is to keep away from
     level_NSA     which baseline each mask of each step meets, in 0..L-1
     scene         what they look at
     """
@@ -29,6 +31,7 @@ class Networks:
     theta_NK: Tensor
     round_N: Tensor
     previous_NJK: Tensor
+    others: Others
     level_NSA: Tensor
     scene: Scene
 
@@ -41,6 +44,7 @@ class Networks:
             theta_NK=change(self.theta_NK),
             round_N=change(self.round_N),
             previous_NJK=change(self.previous_NJK),
+            others=self.others.map(change),
             level_NSA=change(self.level_NSA),
             scene=self.scene.map(change),
         )
@@ -60,5 +64,6 @@ class Networks:
 
     def tensors(self) -> list[Tensor]:
         """All of them, networks first."""
-        own = [self.theta_NK, self.round_N, self.previous_NJK, self.level_NSA]
+        earlier = [self.previous_NJK, self.others.theta_NRK, self.others.count_N]
+        own = [self.theta_NK, self.round_N, *earlier, self.level_NSA]
         return [*own, *self.scene.tensors()]

@@ -24,16 +24,18 @@ from inr_core.masks import (
 )
 from inr_core.optimisation.evidence import PathConfig, evidence
 from inr_core.optimisation.fit import Fit
+from inr_core.optimisation.repulsion import Others
 
 FIT_POINTS = 12  # of the fit along the shorter side: the map is smooth
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartConfig(PathConfig):
-    """How the weights of the first restart begin; further ones begin at random, to stay different.
+    """How the weights begin.
 
-    kind       `gradient`: the weights drawn from the seed are fitted to the evidence;
-               `random`: they stay as drawn
+    kind       `gradient`: the weights drawn from the seed are fitted to the path gradients, of
+               later restarts those that are left without the earlier ones' masks (independent ones
+               stay as drawn, so as to be different); `random`: they stay as drawn
     fit_steps  Adam steps of the fit; they cost no classifier pass
     """
 
@@ -61,6 +63,7 @@ def fitted_start(
     microbatch: MicroBatch,
     *,
     fixed: bool,
+    others: Others | None = None,
 ) -> Tensor:
     """Parameters (N, K) whose fields follow the `evidence` of what is left to explain.
 
@@ -68,7 +71,9 @@ def fitted_start(
     previous_NJK  see `occupied`
     areas         (lowest, highest) area that will be trained on, for each round
     fixed         whether networks are fitted in few fixed numbers
-    Earlier rounds are taken out of the image at the (logit) middle of these areas.
+    others        earlier restarts, where there can be any
+    Earlier rounds and restarts are taken out of the image at the (logit) middle of these areas:
+    what rounds took is left out of the fit, what restarts used counts as no evidence.
     """
     size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
     canvas = Canvas.of(size, max(1, min(size) // FIT_POINTS), theta_NK)
@@ -79,8 +84,13 @@ def fitted_start(
         own, of_round_N = scene.of(chosen), round_N[chosen]
         with torch.no_grad():
             taken = occupied(previous_NJK[chosen], middle_N1[chosen], canvas, mask, of_round_N)
-        free_N1P = 1 - taken
-        shown_NHW = canvas.upsample(free_N1P)[:, 0]
+            free_N1P = 1 - taken
+            unused_N1P = free_N1P
+            if others is not None:
+                own_others = others.map(lambda tensor: tensor[chosen])
+                used_RN1P = own_others.masks(middle_N1[chosen], canvas, mask)
+                unused_N1P = free_N1P * (1 - used_RN1P).prod(0)
+        shown_NHW = canvas.upsample(unused_N1P)[:, 0]
         smooth_NHW = evidence(own, shown_NHW, classify, features, start, microbatch)
         map_N1P = functional.interpolate(smooth_NHW[:, None], canvas.cells, mode="area").flatten(2)
         weight_N1P = canvas.weight_P * free_N1P

@@ -18,6 +18,7 @@ from inr_core.game import ObjectiveConfig, outline_per_area
 from inr_core.masks import Canvas, MaskConfig, coarse_mask, occupied, vecsort_penalty
 from inr_core.optimisation.adam import Adam
 from inr_core.optimisation.networks import Networks
+from inr_core.optimisation.repulsion import repeated
 from inr_core.optimisation.schedule import Schedule
 
 RECENT = 0.2  # weight of the newest step in the running mean of the reward
@@ -63,9 +64,10 @@ def look(
 
     Of every network the kept images, then those with the mask removed; all of them (.., C, H, W).
     """
+    area_MA = schedule.area_RSA[held.round_N, step_M]
     mask_MAP = masks(
         theta_MK,
-        schedule.area_RSA[held.round_N, step_M],
+        area_MA,
         schedule.temperature_S[step_M, None, None],
         held,
         canvas,
@@ -76,8 +78,12 @@ def look(
     mask_MAhw = canvas.unflatten(mask_MAP)
     penalty_MA = objective.outline_weight * outline_per_area(mask_MAhw)
     if mask.area == "vecsort":
-        area_MA = schedule.area_RSA[held.round_N, step_M]
         penalty_MA = penalty_MA + objective.area_weight * vecsort_penalty(mask_MAP, area_MA)
+    if objective.repel_weight and held.others.theta_NRK.shape[1]:
+        with torch.no_grad():
+            earlier_RMAP = held.others.masks(area_MA, canvas, mask)
+        repeated_MA = repeated(mask_MAP, earlier_RMAP, canvas.weight_P)
+        penalty_MA = penalty_MA + objective.repel_weight * repeated_MA
     return held.scene.seen(mask_MAhw, level_MA, objective), penalty_MA.mean(1)
 
 

@@ -44,7 +44,7 @@ class PixelsConfig(PeerConfig):
 
     def samples_per_step(self) -> int:
         """Images that the classifier sees for each explained image and step."""
-        objective = self.objective.for_rounds(1)
+        objective = self.objective.settled(several=False)
         return len(self.areas) * (objective.keeps + objective.removes)
 
 
@@ -67,7 +67,7 @@ def _optimised(task: Task, chosen: slice, config: PixelsConfig) -> Tensor:
     level_BSA = draw_levels(
         task.seeds[chosen], levels, config.optimise.steps, len(config.areas)
     ).to(area_BA.device)
-    objective = config.objective.for_rounds(1)
+    objective = config.objective.settled(several=False)
     start_B1P = _start(task, chosen, canvas, config)
     field_BAP = start_B1P.repeat(1, len(config.areas), 1).requires_grad_()
     adam = torch.optim.Adam([field_BAP], lr=config.optimise.learning_rate)

@@ -19,6 +19,7 @@ from inr_core import (
     InrConfig,
     Networks,
     ObjectiveConfig,
+    Others,
     Schedule,
     Slots,
     draw_levels,
@@ -64,7 +65,7 @@ class StepParts:
     def __init__(self, loop: Loop, batch: Batch) -> None:
         config: InrConfig = loop.config
         self.config = config
-        objective = config.objective.for_rounds(config.rounds)
+        objective = config.settled().objective
         self.slots = slots = _slots(loop, batch, objective)
         self.sides = objective.keeps + objective.removes
         self.area_NA = slots.schedule.area_RSA[0, 0].expand(len(slots), -1).contiguous()
@@ -137,7 +138,8 @@ def _slots(loop: Loop, batch: Batch, objective: ObjectiveConfig) -> Slots:
     config, microbatch = loop.config, loop.worker.microbatch
     images = 1 if batch.image_BCHW.device.type == "cpu" else len(batch.ids)
     samples = config.optimise.areas_per_step * (objective.keeps + objective.removes)
-    count = microbatch.at_once(images * config.restarts, samples)
+    first = 1 if config.repels else config.restarts  # of each image
+    count = microbatch.at_once(images * first, samples)
     ((scene, _),) = scenes(
         batch.image_BCHW,
         batch.columns["target_B"],
@@ -150,10 +152,12 @@ def _slots(loop: Loop, batch: Batch, objective: ObjectiveConfig) -> Slots:
     device = batch.image_BCHW.device
     theta_NK = torch.stack([init_parameters(n, config.mask.network) for n in range(count)])
     levels = scene.baseline_NLCHW.shape[1], config.optimise.steps, config.optimise.areas_per_step
+    none_NJK = theta_NK.new_zeros(count, 0, theta_NK.shape[1]).to(device)
     networks = Networks(
         theta_NK=theta_NK.to(device),
         round_N=torch.zeros(count, dtype=torch.long, device=device),
-        previous_NJK=theta_NK.new_zeros(count, 0, theta_NK.shape[1]).to(device),
+        previous_NJK=none_NJK,
+        others=Others(none_NJK, torch.zeros(count, dtype=torch.long, device=device)),
         level_NSA=draw_levels(range(count), *levels).to(device),
         scene=scene.of([n % images for n in range(count)]),
     )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from inr_core import METHODS, InrConfig, MicroBatch, is_out_of_memory
+from inr_core import METHODS, AnyConfig, InrConfig, MicroBatch, is_out_of_memory
 from pipeline.classifiers import Classifier
 from pipeline.run.spec import WorkerSpec
 
@@ -56,28 +56,36 @@ class CudaMeter:
 
     def rate(self, images: int) -> float:
         """Of the second time: in the first one, compilers compile and graphs are recorded."""
-        networks, samples = METHODS[self.spec.method].together(self.spec.config)
+        spec = self._one_round()
+        networks, samples = METHODS[spec.method].together(spec.config)
         batch = max(1, images // (networks * samples))
         microbatch = MicroBatch(images, record=self.record, dtype=self.classifier.module.shown)
-        if self.spec.compile:
-            sizes = sizes_of_calls(batch, microbatch, self.spec)
+        if spec.compile:
+            sizes = sizes_of_calls(batch, microbatch, spec)
             self.classifier.module.compile_for(lambda: sizes)
-        rates = [self._rate(batch, microbatch) for _ in range(2)]
+        rates = [self._rate(batch, microbatch, spec.config) for _ in range(2)]
         torch.cuda.empty_cache()
         if microbatch.images < images:
             raise torch.OutOfMemoryError(f"{images} images at once are too many")
         return rates[-1]
 
-    def _rate(self, batch: int, microbatch: MicroBatch) -> float:
+    def _one_round(self) -> WorkerSpec:
+        """What is timed: of several rounds the first, in the game that they play."""
+        config = self.spec.config
+        if not isinstance(config, InrConfig):
+            return self.spec
+        return replace(self.spec, config=replace(config.settled(), rounds=1))
+
+    def _rate(self, batch: int, microbatch: MicroBatch, config: AnyConfig) -> float:
         started = time.perf_counter()
-        if isinstance(self.spec.config, InrConfig):
-            self._explain(batch, self.spec.config, microbatch)
+        if isinstance(config, InrConfig):
+            self._explain(batch, config, microbatch)
             return batch / (time.perf_counter() - started)
         self._pass(microbatch.images)  # other methods may take thousands of passes, all alike
         return microbatch.images / (time.perf_counter() - started)
 
     def _explain(self, batch: int, config: InrConfig, microbatch: MicroBatch) -> None:
-        """One round of the method, start, steps and scores, on images of noise."""
+        """The method, start, steps and scores, on images of noise."""
         shape, device = self.classifier.preprocess.shape, self.classifier.device
         METHODS["inr"].explain(
             torch.randn(batch, *shape, device=device),
@@ -85,7 +93,7 @@ class CudaMeter:
             torch.ones(batch, device=device),
             [str(image) for image in range(batch)],
             self.classifier.classify,
-            replace(config, rounds=1, objective=config.objective.for_rounds(config.rounds)),
+            config,
             seed=self.spec.seed,
             microbatch=microbatch,
             module=self.classifier.module,

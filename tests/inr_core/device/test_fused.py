@@ -15,7 +15,7 @@ from inr_core.device.fused import fused
 from inr_core.game import ObjectiveConfig, Scene, perturbation, reveal
 from inr_core.game.objective import rewards
 from inr_core.masks import Canvas, MaskConfig, SirenConfig, area, init_parameters
-from inr_core.optimisation import Networks, OptimiseConfig, Schedule, adam, fit, step
+from inr_core.optimisation import Networks, OptimiseConfig, Others, Schedule, adam, fit, step
 
 RANDOM = torch.Generator().manual_seed(0)
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler: g++")
@@ -41,6 +41,7 @@ def all_fused():
         theta_NK=theta,
         round_N=rounds,
         previous_NJK=theta[:, None],
+        others=Others(theta.flip(0)[:, None], rounds),
         level_NSA=level[:, None].repeat(1, 4, 1),
         scene=scene,
     )

@@ -6,7 +6,7 @@ import torch
 from inr_core import InrConfig
 from inr_core.game import objective, scenes
 from inr_core.game import scene as game_scene
-from inr_core.optimisation import Networks, Schedule, Slots, slots, step
+from inr_core.optimisation import Networks, Others, Schedule, Slots, slots, step
 from tests.lowering import Launches, Lowered
 
 SAMPLES = 512  # images that the classifier sees in a step
@@ -51,6 +51,7 @@ def slots_of(config, dtype):
         theta_NK=image.new_empty(count, parameters),
         round_N=numbers,
         previous_NJK=image.new_empty(count, config.rounds - 1, parameters),
+        others=Others(image.new_empty(count, 0, parameters), numbers),
         level_NSA=torch.zeros(count, *steps, dtype=torch.long, device="meta"),
         scene=scene,
     )

@@ -13,6 +13,7 @@ from inr_core.masks.mask import Canvas, MaskConfig, coarse_mask
 from inr_core.masks.siren import SirenConfig, init_parameters
 from inr_core.optimisation.networks import Networks
 from inr_core.optimisation.optimise import Steps, draw_levels, optimise
+from inr_core.optimisation.repulsion import ALLOWED, Others
 from inr_core.optimisation.schedule import OptimiseConfig, Schedule
 from inr_core.optimisation.slots import Slots
 from inr_core.optimisation.step import SETTLED
@@ -49,6 +50,7 @@ def networks_of(count, scene=None, steps=STEPS):
         theta_NK=theta,
         round_N=torch.zeros(count, dtype=torch.long),
         previous_NJK=theta.new_zeros(count, 0, theta.shape[1]),
+        others=Others(theta.new_zeros(count, 0, theta.shape[1]), torch.zeros(count).long()),
         level_NSA=draw_levels(range(count), 2, steps.steps, steps.areas_per_step),
         scene=scene or scene_of(count),
     )
@@ -108,6 +110,10 @@ def plain_loop(n, networks, areas, classify, mask, objective):
                 reward = reward + weight * log_removed(removed, target)
             ratio = outline_per_area(canvas.unflatten(coarse))[0, 0]
             loss = loss - (reward - objective.outline_weight * ratio).sum()
+            for other in networks.others.theta_NRK[n, : networks.others.count_N[n]]:
+                earlier = coarse_mask(other[None], area, free, canvas, mask)
+                share = (canvas.weight_P * coarse * earlier).sum() / area.sum()
+                loss = loss + objective.repel_weight * max(share - ALLOWED, 0 * share)
         adam.zero_grad()
         (loss / STEPS.areas_per_step).backward()
         adam.step()
@@ -128,6 +134,26 @@ def test_networks_in_slots_equal_a_plain_loop_over_single_ones(game, slots):
     for n in range(3):
         expected = plain_loop(n, networks, schedule.area_RSA[0], classify, mask, objective)
         torch.testing.assert_close(found[n], expected, atol=1e-7, rtol=1e-6)
+
+
+def test_restarts_that_repel_each_other_equal_a_plain_loop():
+    """Three networks at different steps of an image's chain: none, one and two earlier ones."""
+    networks, schedule, classify = networks_of(3), schedule_of(), tiny_classifier()
+    near = networks.theta_NK[:, None].repeat(1, 2, 1)  # not far from where each begins
+    near[:, 1] *= 0.9
+    others = Others(near, torch.tensor([0, 1, 2]))
+    networks = dataclasses.replace(networks, others=others)
+    mask = MaskConfig(network=NETWORK, stride=2, temperature=0.1)
+    found = {}
+    for weight in (0.0, 5.0):
+        objective = ObjectiveConfig(game="preservation", repel_weight=weight)
+        given = classify, mask, objective
+        found[weight], _ = optimised(networks, schedule, *given, MicroBatch(6))
+        for n in range(3):
+            expected = plain_loop(n, networks, schedule.area_RSA[0], *given)
+            torch.testing.assert_close(found[weight][n], expected, atol=1e-7, rtol=1e-6)
+    moved = (found[5.0] - found[0.0]).abs().amax(1)
+    assert moved[0] == 0 and moved[1:].min() > 1e-3
 
 
 def test_deletion_of_a_mask_sees_what_preservation_of_its_complement_sees():
@@ -236,7 +262,8 @@ def test_a_step_never_waits_for_the_device():
     generator = torch.Generator().manual_seed(0)
     networks, objective = networks_of(3, steps=steps), ObjectiveConfig(game="dual")
     taken = torch.randn(networks.theta_NK.shape, generator=generator)[:, None].double()
-    networks = dataclasses.replace(networks, previous_NJK=taken)
+    others = Others(taken, torch.tensor([0, 1, 1]))
+    networks = dataclasses.replace(networks, previous_NJK=taken, others=others)
 
     def classify(image):
         return image.mean((2, 3)) @ torch.ones(3, 4, dtype=image.dtype, device=image.device)

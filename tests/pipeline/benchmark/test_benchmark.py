@@ -256,15 +256,19 @@ def test_the_profile_records_graphs_only_where_the_loop_does(manifest, monkeypat
         assert bool(recorded) == compile_
 
 
-def test_parts_of_a_step_have_the_shapes_of_the_loop(manifest):
+@pytest.mark.parametrize(("weight", "together"), [(0.0, 2), (1.0, 1)])
+def test_parts_of_a_step_have_the_shapes_of_the_loop(manifest, weight, together):
+    """Of two restarts, together where they are independent."""
     given = {"steps": 3, "restarts": 2, "areas": [0.1, 0.3], "start.kind": "random"}
+    given["objective.repel_weight"] = weight
     loop, batches = loop_of(manifest, microbatch=64, **given)
     calls = loop.calls(batches[0]).with_gradient
     parts = StepParts(loop, batches[0])
     areas = (parts.slots.canvas.weight_P * parts.mask_NAP).sum(-1)
     torch.testing.assert_close(areas, parts.area_NA, atol=1e-4, rtol=0)
-    assert len(parts.slots) == 2
-    assert calls == (len(parts.shown),) * 3  # the images of each of three steps
+    assert len(parts.slots) == together
+    # the images of each of three steps, again for a restart that waits
+    assert calls == (len(parts.shown),) * 3 * (2 // together)
     for work in parts.works().values():
         work()
 

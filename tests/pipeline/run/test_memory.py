@@ -134,6 +134,7 @@ class Noting(torch.nn.Module):
 
 
 STEPS = {"start.kind": "random", "steps": 2}
+INDEPENDENT = {"objective.repel_weight": 0.0}  # restarts, which then are worked on together
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,7 @@ STEPS = {"start.kind": "random", "steps": 2}
     [
         ("inr", STEPS, 1),
         ("inr", {**STEPS, "restarts": 3}, 64),
+        ("inr", {**STEPS, "restarts": 3, **INDEPENDENT}, 64),
         ("inr", {**STEPS, "restarts": 4, "rounds": 2}, 5),
         ("inr", {**STEPS, "restarts": 2, "optimise.areas_per_step": 3}, 64),
         ("ep", {"steps": 2}, 1),
@@ -189,7 +191,7 @@ def test_a_step_fills_a_micro_batch():
     assert sizes(10, 128, one) == [16, 32, 64]  # a batch smaller than the micro-batch holds
     assert sizes(10, 128, one, "cpu") == [4]  # one image after the other
     assert sizes(10, 2, one) == sizes(1, 2, one, "cpu") == [4]  # one network is never cut
-    three = load_job(None, {**FAST, "restarts": 3}).config
+    three = load_job(None, {**FAST, "restarts": 3, **INDEPENDENT}).config
     assert METHODS["inr"].together(three) == (3, 4)
     assert batch_for(128, 3, 4) == 42  # 4 * 128 / 12
     assert sizes(2, 128, three) == [16, 32]  # 6 networks
@@ -198,6 +200,10 @@ def test_a_step_fills_a_micro_batch():
     # preservation only, as with several rounds: one side
     two = METHODS["inr"].together(load_job(None, {**FAST, "rounds": 2}).config)
     assert batch_for(128, *two) == 4 * 64
+    # restarts in a chain, alone or beside the second round of the one before
+    for rounds in (1, 2):
+        chain = load_job(None, {**FAST, "restarts": 3, "rounds": rounds}).config
+        assert METHODS["inr"].together(chain) == (rounds, 2)
     assert batch_for(2, 1, 4) == 2
     assert batch_for(1, 3, 4) == 1
 
@@ -250,7 +256,8 @@ def meter_here(request_on_gpu, monkeypatch):
     for name, value in {**fakes, **nothing}.items():
         monkeypatch.setattr(torch.cuda, name, lambda *device, value=value: value)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    spec = request_on_gpu(steps=2, restarts=2, rounds=2, compile=True).worker_spec()
+    given = dict(steps=2, restarts=2, rounds=2, **INDEPENDENT)
+    spec = request_on_gpu(**given, compile=True).worker_spec()
     classifier = load_classifier("builtin:shapes")
     yield CudaMeter(classifier, dataclasses.replace(spec, max_memory=900), record=False)
     torch._dynamo.reset()

@@ -213,7 +213,9 @@ def wait_for_commits(out: Path, count: int) -> None:
     [("0", signal.SIGKILL), ("0", signal.SIGINT), ("2", signal.SIGTERM), ("2", signal.SIGINT)],
 )
 def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path, workers, stop):
-    process = start(manifest, tmp_path / "out", "--steps", "20", "--workers", workers)
+    given = {"steps": 20, "restarts": 2}  # of which the second waits for the first
+    flags = [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    process = start(manifest, tmp_path / "out", *flags, "--workers", workers)
     wait_for_commits(tmp_path / "out", 2)
     process.send_signal(stop)
     output, _ = process.communicate(timeout=60)
@@ -221,10 +223,10 @@ def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_pat
     assert "Traceback" not in output
     done = len(list((tmp_path / "out" / "_run" / "commits").glob("*.json")))
     assert 2 <= done < 6
-    summary = explain(manifest, tmp_path / "out", steps=20)
+    summary = explain(manifest, tmp_path / "out", **given)
     assert summary.done_before >= 2
     assert summary.explained + summary.done_before == 6
-    explain(manifest, tmp_path / "whole", steps=20)
+    explain(manifest, tmp_path / "whole", **given)
     assert same(tables(tmp_path / "out"), tables(tmp_path / "whole"))
 
 

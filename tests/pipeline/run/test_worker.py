@@ -22,6 +22,8 @@ from pipeline.shapes import CLASSES, write_dataset
 from pipeline.tables.shard import Shard
 from tests.shards import refs_of, spec_of, tables
 
+INDEPENDENT = {"objective.repel_weight": 0.0}  # restarts, which then are worked on together
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
@@ -209,7 +211,7 @@ EXHAUSTED = [  # as PyTorch, CUDA, cuDNN and cuBLAS say it
 @pytest.mark.parametrize("error", EXHAUSTED)
 def test_little_memory_changes_no_table(dataset, error):
     refs = refs_of(dataset)
-    sizes = {"batch": 4, "microbatch": 64, "restarts": 3}
+    sizes = {"batch": 4, "microbatch": 64, "restarts": 3, **INDEPENDENT}
     wanted = tables(ShardWorker(spec_of(dataset, **sizes))(Shard(refs)))
     worker = ShardWorker(spec_of(dataset, **sizes))
     # of 12 for the networks of an image, and 24 for their final masks
@@ -288,7 +290,7 @@ def test_memory_that_runs_out_while_compiling_halves_what_is_compiled(dataset, m
         return call
 
     monkeypatch.setattr(torch, "compile", compiled)
-    spec = spec_of(dataset, batch=4, microbatch=64, restarts=6)
+    spec = spec_of(dataset, batch=4, microbatch=64, restarts=6, **INDEPENDENT)
     worker = ShardWorker(dataclasses.replace(spec, compile=True))
     assert sizes == [24, 12, 4, 4]  # of 6, 3 and 1 network; with gradient, and without
     assert worker.spec.microbatch == worker.microbatch.images == 4
