@@ -8,6 +8,7 @@ Shapes: B images, C channels, h x w places, H, W of the image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,13 +64,13 @@ class FeatureMap:
 
 
 def by_places(output: Tensor, image_BCHW: Tensor) -> Tensor:
-    """The output of a layer (or its gradient) as a map (B, C, h, w) float32."""
+    """The output of a layer (or its gradient) as a map (B, C, h, w), in float32 at least."""
     grid = _places(output, image_BCHW)
     assert grid is not None
+    exact = output.to(torch.promote_types(output.dtype, torch.float32))
     if output.ndim == 3:
-        return output[:, -grid[0] * grid[1] :].float().mT.unflatten(2, grid)
-    turned = output if tuple(output.shape[2:]) == grid else output.movedim(3, 1)
-    return turned.float()
+        return exact[:, -grid[0] * grid[1] :].mT.unflatten(2, grid)
+    return exact if tuple(exact.shape[2:]) == grid else exact.movedim(3, 1)
 
 
 @contextmanager
@@ -102,18 +103,19 @@ def _places(
         shape = tuple(output.shape)
         grids = [grid for grid in (shape[2:], shape[1:3]) if not tokens.issuperset(grid)]
     else:
-        length = output.shape[1]
-        rows = [
-            (n, round((n * size[0] / size[1]) ** 0.5)) for n in range(length, length - PREFIX, -1)
-        ]
-        grids = [(h, n // h) for n, h in rows if h > 0 and n % h == 0]
-    found = [(int(h), int(w)) for h, w in grids if h * w > 1 and _fits(int(h), int(w), size)]
-    return found[0] if found else None
+        lengths = range(output.shape[1], max(0, output.shape[1] - PREFIX - 1), -1)
+        rows = [(n, max(1, round((n * size[0] / size[1]) ** 0.5))) for n in lengths]
+        grids = [(h, n // h) for n, h in rows if n % h == 0]
+    off = {grid: _off(grid, size) for grid in grids if grid[0] * grid[1] > 1}
+    best = min(off, key=off.__getitem__, default=None)
+    return best if best is not None and off[best] <= 1 else None
 
 
-def _fits(h: int, w: int, size: tuple[int, int]) -> bool:
-    """Whether a grid lies in the proportion of an image, but for what padding and strides cost."""
-    return h <= size[0] and w <= size[1] and abs(h * size[1] / size[0] - w) <= 1
+def _off(grid: tuple[int, int], size: tuple[int, int]) -> float:
+    """By how many columns a grid misses the image's proportion; padding and strides may cost 1."""
+    if grid[0] > size[0] or grid[1] > size[1]:
+        return math.inf
+    return abs(grid[0] * size[1] / size[0] - grid[1])
 
 
 def _is_alive(score: Tensor, output: Tensor, image_BCHW: Tensor) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from inr_core.game import FeatureMap, by_places
-from inr_core.optimisation import class_activation, enlarged
+from inr_core.optimisation import class_activation, enlarged, features_of
 from inr_core.peers.common import PeerConfig, Task
 
 
@@ -23,7 +23,8 @@ class GradcamConfig(PeerConfig):
 
 def gradcam_map(task: Task, config: GradcamConfig) -> Tensor:
     """Bilinearly enlarged map, (B, H, W), >= 0; raises ValueError as `FeatureMap.of` does."""
-    features = FeatureMap.of(task.module, task.image_BCHW[:1])
+    given = task.module, task.image_BCHW[:1]
+    features = features_of(*given, task.microbatch) or FeatureMap.of(*given)
 
     def part(chosen: slice) -> Tensor:
         return cam(task.module, task.image_BCHW[chosen], task.target_B[chosen], features)

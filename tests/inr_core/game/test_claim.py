@@ -184,9 +184,9 @@ CONFIG = InrConfig(
 )
 
 
-def explained(images, config, contrast, ids=None, head="softmax"):
+def explained(images, config, contrast, ids=None, head="softmax", classify=three_classes):
     """For class 0."""
-    p = class_scores(three_classes(images), head)
+    p = class_scores(classify(images), head)
     given = {}
     if contrast is not None:
         given = {
@@ -198,7 +198,7 @@ def explained(images, config, contrast, ids=None, head="softmax"):
         torch.zeros(len(images), dtype=torch.long),
         p[:, 0],
         ids or [f"image-{n}" for n in range(len(images))],
-        three_classes,
+        classify,
         config,
         seed=0,
         microbatch=MicroBatch(64),
@@ -281,7 +281,11 @@ def test_a_round_ends_the_chain_where_the_contrast_is_ahead():
         rounds=3,
         round_score=0.0,
     )
-    (found,) = explained(bright(*PLACES), config, 1)
+
+    def rather_1(image):  # where nothing is seen
+        return three_classes(image) + torch.tensor([0.0, 0.1, 0.0])
+
+    (found,) = explained(bright(*PLACES), config, 1, classify=rather_1)
     assert len(found) < 3  # nothing outside the first place speaks for 0 rather than for 1
     assert all(max(e.hard_claims) >= 0.5 for e in found[1:])
 

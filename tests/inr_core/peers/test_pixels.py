@@ -50,15 +50,17 @@ def task_of(image, classify, config, microbatch):
 
 
 def plain_start(image, baseline, classify, target, canvas):
-    """Mean gradient of log p over 8 places of the path, times the path, blurred, standardised."""
-    total = torch.zeros_like(image)
+    """Mean and early size of what log p rises by at 8 places of the path, each blurred, as z."""
+    rises = []
     for place in range(8):
         seen = (baseline + (place + 0.5) / 8 * (image - baseline)).requires_grad_()
         log_p = torch.log_softmax(classify(seen[None]), 1)[0, target]
-        total += torch.autograd.grad(log_p, seen)[0] / 8
-    relevance = (total * (image - baseline)).sum(0)
-    smooth = gaussian_blur(relevance[None, None], 0.09 * SIZE)
-    cells = torch.nn.functional.avg_pool2d(smooth, 2).flatten()
+        rises.append(torch.autograd.grad(log_p, seen)[0] * (image - baseline))
+    total = 0.0
+    for relevance in (sum(rises).sum(0), sum(rise.abs() for rise in rises[:3]).sum(0)):
+        smooth = gaussian_blur(relevance[None, None], 0.09 * SIZE)
+        total = total + (smooth - smooth.mean()) / smooth.std(correction=0)
+    cells = torch.nn.functional.avg_pool2d(total, 2).flatten()
     mean = (canvas.weight_P * cells).sum()
     deviation = (canvas.weight_P * (cells - mean).square()).sum().add(1e-6).sqrt()
     return (cells - mean) / deviation
