@@ -69,7 +69,7 @@ def by_places(output: Tensor, image_BCHW: Tensor) -> Tensor:
     assert grid is not None
     exact = output.to(torch.promote_types(output.dtype, torch.float32))
     if output.ndim == 3:
-        return exact[:, -grid[0] * grid[1] :].mT.unflatten(2, grid)
+        return exact[:, -grid[0] * grid[1] :].mT.reshape(len(exact), -1, *grid)
     return exact if tuple(exact.shape[2:]) == grid else exact.movedim(3, 1)
 
 
@@ -101,7 +101,7 @@ def _places(
     size = image_BCHW.shape[2], image_BCHW.shape[3]
     if output.ndim == 4:
         shape = tuple(output.shape)
-        grids = [grid for grid in (shape[2:], shape[1:3]) if not tokens.issuperset(grid)]
+        grids = [(h, w) for h, w in (shape[2:], shape[1:3]) if not tokens.issuperset((h, w))]
     else:
         lengths = range(output.shape[1], max(0, output.shape[1] - PREFIX - 1), -1)
         rows = [(n, max(1, round((n * size[0] / size[1]) ** 0.5))) for n in lengths]

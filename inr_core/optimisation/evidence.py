@@ -100,7 +100,7 @@ def path_maps(
     maps = [rise_NSCHW.mean(1).sum(1), rise_NSCHW[:, :few].abs().mean(1).sum(1)]
     for output, slope in zip(outputs, others, strict=True):
         cam = class_activation(by_places(output.detach(), path), by_places(slope, path))
-        late_NHW = enlarged(cam, path).unflatten(0, (-1, points))[:, -few:].mean(1)
+        late_NHW = enlarged(cam, path).view(-1, points, *path.shape[2:])[:, -few:].mean(1)
         maps.append(late_NHW.to(gradient))
     return torch.stack(maps, 1)
 

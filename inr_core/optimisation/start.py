@@ -33,8 +33,8 @@ FIT_POINTS = 12  # of the fit along the shorter side: the map is smooth
 class StartConfig(PathConfig):
     """How the weights begin.
 
-    kind       `gradient`: the weights drawn from the seed are fitted to the path gradients, of
-               later restarts those that are left without the earlier ones' masks (independent ones
+    kind       `gradient`: the weights drawn from the seed are fitted to the `evidence`, of later
+               restarts to what is left of it without the earlier ones' masks (independent ones
                stay as drawn, so as to be different); `random`: they stay as drawn
     fit_steps  Adam steps of the fit; they cost no classifier pass
     """

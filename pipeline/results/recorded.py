@@ -86,10 +86,15 @@ def read_rows(folder: Path) -> list[RecordedRow]:
 
 
 def side_by_side(rows: Sequence[RecordedRow]) -> list[tuple[list[RecordedRow], MetricsTable]]:
-    """The rows of each set of images and classifier, and their metrics on the images all have."""
-    groups: dict[tuple[str, str, str], list[RecordedRow]] = defaultdict(list)
+    """The rows of each set of images and classifier, and their metrics on the images all have.
+
+    A classifier that sees the images in another way, cropped say, is another one.
+    """
+    groups: dict[tuple[str, ...], list[RecordedRow]] = defaultdict(list)
     for row in rows:
-        groups[row.images, row.model, row.about["fingerprint"]["weights"]].append(row)
+        asked = row.about["fingerprint"]
+        seen = json.dumps(asked["preprocess"], sort_keys=True)
+        groups[row.images, row.model, asked["weights"], seen].append(row)
     return [(group, _shared(group)) for _, group in sorted(groups.items())]
 
 

@@ -15,7 +15,7 @@ def row(name, ids, value=0.5, **changes):
         for id_ in ids
         for metric, area in (("kept", 0.1), ("kept", 0.2), ("pointing", None))
     ]
-    about = {"fingerprint": {"seed": 0, "weights": "w"}}
+    about = {"fingerprint": {"seed": 0, "weights": "w", "preprocess": {"resize": 256}}}
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     keys = {"images": "photos", "model": "torchvision:resnet50", "about": about, **changes}
     return RecordedRow(name=name, table=table, **keys)
@@ -43,8 +43,9 @@ def test_rows_meet_on_the_images_that_all_of_them_have():
 
 
 def test_rows_of_other_weights_are_not_compared():
-    others = {"about": {"fingerprint": {"seed": 0, "weights": "others"}}}
-    assert len(side_by_side([row("ours", "ab"), row("ep", "ab", **others)])) == 2
+    for changed in ({"weights": "others"}, {"preprocess": {"resize": 224}}):
+        others = {"about": {"fingerprint": {**row("ours", "ab").about["fingerprint"], **changed}}}
+        assert len(side_by_side([row("ours", "ab"), row("ep", "ab", **others)])) == 2
 
 
 def test_what_is_no_row_is_refused(tmp_path):
