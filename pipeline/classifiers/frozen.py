@@ -25,6 +25,8 @@ SAME = 1e-9  # of the largest logit, in float64
 class Frozen(nn.Module):
     """Images (M, C, H, W) float32, normalised -> logits (M, K) float32; no weight has a gradient.
 
+    Calls of those who look at a layer's output (the start, Grad-CAM) run plainly, not compiled.
+
     Batch norms are folded into the convolutions before them, where the logits stay the same.
     bf16 converts the weights; a module that cannot be converted runs under autocast.
 
@@ -75,8 +77,6 @@ class Frozen(nn.Module):
             image_MCHW = image_MCHW.to(self.dtype)
         if self.compiled is not None and not self._is_watched():
             return self.compiled(image_MCHW)
-        if self.compiled is not None:
-            self.compiled.count_eager(len(image_MCHW), "the method looks into its layers")
         return self._plain(image_MCHW)
 
     def compile_for(self, sizes: Sizes) -> str | None:
@@ -102,7 +102,7 @@ class Frozen(nn.Module):
         return None
 
     def _is_watched(self) -> bool:
-        """Whether someone looks at the layers (Grad-CAM), which compiled code does not have."""
+        """Whether someone looks at a layer, which compiled code does not have."""
         return any(layer._forward_hooks for layer in self.modules())
 
     def _plain(self, image_MCHW: Tensor) -> Tensor:

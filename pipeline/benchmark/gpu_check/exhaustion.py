@@ -32,7 +32,9 @@ SHARE = 0.5  # of the memory that was needed
 def exhaustion(place: Place, found: Findings) -> None:
     """A worker with too little memory for its sizes halves them; the masks stay what they were."""
     count = place.size(64, 2)
-    given: dict[str, Any] = {"steps": 2, "restarts": 4} if place.quick else {}
+    given: dict[str, Any] = {}
+    if place.quick:  # few images: independent restarts fill the micro-batch
+        given = {"steps": 2, "restarts": 4, "objective": {"repel_weight": 0.0}}
     request = request_of(
         place, shapes_manifest(place, count), microbatch=place.size(512, 16), **SHAPES, **given
     )
