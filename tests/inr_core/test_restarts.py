@@ -26,7 +26,7 @@ def rounds_of(config, image=BOTH):
     target, score = torch.ones(1, dtype=torch.long), torch.softmax(two_places(image), 1)[:, 1]
     ((scene, _),) = scenes(image, target, config.perturbation, None, 1)
     made = scene, score, ["image-0"], two_places, config.settled()
-    return Rounds(*made, seed=0, microbatch=MicroBatch(64), fixed=False)
+    return Rounds(*made, seed=0, microbatch=MicroBatch(64), features=None, fixed=False)
 
 
 def test_restarts_without_repulsion_equal_each_restart_alone():

@@ -17,7 +17,7 @@ from inr_core.game import scenes
 
 # restarts, rounds, images of a shard
 RUNS = [(3, 2, 250), (3, 2, 1000), (1, 1, 157), (3, 3, 157), (3, 3, 250)]
-WHOLE_WAVES = [0.98, 0.98, 0.56, 0.81, 0.88]
+WHOLE_WAVES = [0.98, 0.98, 0.56, 0.81, 0.90]
 SIZE = 12
 SLOTS = 256
 CONFIG = InrConfig(
