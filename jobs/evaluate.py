@@ -232,31 +232,17 @@ def summary(table: results.MetricsTable) -> str:
         cells = []
         for metric in metrics:
             found = [of_area.get(run) for of_area in values[metric].values()]
-            cells.append(" ".join(_short(fmean(v.values())) if v else "-" for v in found))
+            cells.append(" ".join(results.in_short(fmean(v.values())) if v else "-" for v in found))
         lines.append(f"| {run} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def _interval(metric: str, of_run: dict[str, float]) -> str:
-    return _with_ends(results.interval(metric, of_run)) if of_run else "-"
+    return str(results.interval(metric, of_run)) if of_run else "-"
 
 
 def _difference(of_runs: dict[str, dict[str, float]], first: str, second: str) -> str:
     one, other = of_runs.get(first, {}), of_runs.get(second, {})
     if not one.keys() & other.keys():
         return "-"
-    return _with_ends(results.difference(one, other))
-
-
-def _with_ends(found: results.Interval) -> str:
-    if found.images < 2:
-        return _short(found.mean)
-    return f"{_short(found.mean)} [{_short(found.low)} {_short(found.high)}]"
-
-
-def _short(value: float) -> str:
-    """Two digits without the leading zero: .12, -.05, 1.36; errors of areas as powers of ten."""
-    if 0 < abs(value) < 0.0005:
-        return f"{value:.0e}"
-    text = f"{value:.2f}"
-    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text
+    return str(results.difference(one, other))

@@ -18,7 +18,7 @@ from jobs.console import Console
 from jobs.options import takes_job
 from jobs.progress import progress
 from jobs.target import check_target
-from pipeline import RequestError, copies, results
+from pipeline import RequestError, classifiers, copies, results
 from pipeline.paths import all_redacted, redacted
 
 DEPTHS = "0,.25,.5,.75,1"
@@ -116,11 +116,11 @@ def _changed(job: pipeline.Job, depth: float, folder: Path) -> dict[str, Any]:
     """What of a job makes it explain the classifier with its top layers drawn anew."""
     if depth == 0:
         return {"seed": job.seed + 1}
-    copied = copies.Copied.of(job.model, job.weights, job.preprocess)
-    copies.draw_anew(copied.module, depth, job.seed)
-    file = folder / f"depth-{depth:g}.pth"
-    copied.save(file)
-    return {"weights": str(file)}
+    module = classifiers.load_module(job.model, job.weights).module
+    copies.draw_anew(module, depth, job.seed)
+    file = str(folder / f"depth-{depth:g}.pth")
+    classifiers.save_weights(module, file)
+    return {"weights": file}
 
 
 def _table(found: copies.Sanity) -> Table:

@@ -9,7 +9,7 @@ Shapes: B images, C channels, h x w places, H, W of the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,7 @@ from torch import Tensor, nn
 
 from inr_core.game.scene import Classify
 
-PREFIX = (
-    8  # tokens before those of the places, at the most: of the class, of distillation, registers
-)
+PREFIX = 8  # tokens (of the class, registers) before those of the places, at the most
 ALIVE = 0.3  # share of the places that a layer's gradient reaches, at the least
 
 
@@ -92,7 +90,7 @@ def _outputs_of(module: nn.Module, seen: list[tuple[nn.Module, Tensor]]) -> Iter
 
 
 def _places(
-    output: Tensor, image_BCHW: Tensor, tokens: frozenset[int] | set[int] = frozenset()
+    output: Tensor, image_BCHW: Tensor, tokens: Set[int] = frozenset()
 ) -> tuple[int, int] | None:
     """(h, w) of an output with more than one place in the image's proportion, else None.
 
@@ -101,7 +99,7 @@ def _places(
     size = image_BCHW.shape[2], image_BCHW.shape[3]
     if output.ndim == 4:
         shape = tuple(output.shape)
-        grids = [(h, w) for h, w in (shape[2:], shape[1:3]) if not tokens.issuperset((h, w))]
+        grids = [(h, w) for h, w in (shape[2:], shape[1:3]) if not {h, w} <= tokens]
     else:
         lengths = range(output.shape[1], max(0, output.shape[1] - PREFIX - 1), -1)
         rows = [(n, max(1, round((n * size[0] / size[1]) ** 0.5))) for n in lengths]

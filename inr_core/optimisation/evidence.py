@@ -113,9 +113,8 @@ def class_activation(map_Bchw: Tensor, gradient_Bchw: Tensor) -> Tensor:
 def enlarged(map_Bhw: Tensor, image_BCHW: Tensor) -> Tensor:
     """Bilinear interpolation to the size of the images, (B, H, W)."""
     size = (image_BCHW.shape[2], image_BCHW.shape[3])
-    return functional.interpolate(map_Bhw[:, None], size, mode="bilinear", align_corners=False)[
-        :, 0
-    ]
+    coarse_B1hw = map_Bhw[:, None]
+    return functional.interpolate(coarse_B1hw, size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def _standardised(map_N3HW: Tensor) -> Tensor:

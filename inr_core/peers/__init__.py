@@ -6,5 +6,5 @@ from inr_core.peers.gradcam import GradcamConfig, check_gradcam, gradcam_map
 from inr_core.peers.ig import IgConfig, check_ig, ig_map
 from inr_core.peers.pixels import PixelsConfig, pixels_masks
 from inr_core.peers.rise import RiseConfig, rise_map
-from inr_core.peers.simple import CentreConfig, RandomConfig, centre_map, random_map
+from inr_core.peers.simple import CentreConfig, RandomConfig, centre_map, discs, random_map
 from inr_core.peers.start import StartOnlyConfig, start_only_map

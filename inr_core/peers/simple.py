@@ -29,8 +29,13 @@ def random_map(task: Task, config: RandomConfig) -> Tensor:
 
 
 def centre_map(task: Task, config: CentreConfig) -> Tensor:
-    """Minus the squared distance to the centre in pixels, (B, H, W)."""
+    """Discs in the centre, (B, H, W); see `discs`."""
     b, _, h, w = task.image_BCHW.shape
-    rows_h, columns_w = (centres(side, task.image_BCHW) for side in (h, w))
-    pixels_P2 = grid(rows_h, columns_w) * task.image_BCHW.new_tensor([h / 2, w / 2])
-    return -pixels_P2.square().sum(1).view(h, w).expand(b, h, w)
+    return discs((h, w), task.image_BCHW).expand(b, h, w)
+
+
+def discs(size: tuple[int, int], like: Tensor) -> Tensor:
+    """Minus the squared distance to the centre in pixels, (H, W): its top are discs."""
+    h, w = size
+    pixels_P2 = grid(centres(h, like), centres(w, like)) * like.new_tensor([h / 2, w / 2])
+    return -pixels_P2.square().sum(1).view(h, w)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.asking import BLUR, Asked
     from pipeline.evaluation.baselines import BASELINES, available, parse_baselines
     from pipeline.evaluation.kinds import METRICS, check_judge, copy_of, evaluations, is_repeat
-    from pipeline.evaluation.masks import ImageMasks, as_float, decode
+    from pipeline.evaluation.masks import ImageMasks, StoredMasks, as_float, decode
     from pipeline.evaluation.truth import truth_of
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -78,7 +78,9 @@ def share_interval(values: ArrayLike) -> Interval:
 
 
 def in_short(value: float) -> str:
-    """Two digits, without a leading zero."""
+    """Two digits without the leading zero: .12, -.05, 1.36; what they do not show as a power."""
+    if 0 < abs(value) < 0.0005:
+        return f"{value:.0e}"
     text = f"{value:.2f}"
     return text.replace("0.", ".", 1) if abs(value) < 0.995 else text
 

@@ -42,7 +42,11 @@ class Ranks:
         """
         one, two = self._worth(first), self._worth(second)
         shared = [row for row in self.rows if row in one and row in two]
-        return _tau([one[row] for row in shared], [two[row] for row in shared])
+        if len(shared) < 2:
+            return math.nan
+        from scipy.stats import kendalltau  # takes a second to import
+
+        return float(kendalltau(*([of[row] for row in shared] for of in (one, two))).statistic)
 
     def taus(self) -> dict[tuple[str, str], float]:
         """Of each pair of metrics where it is defined."""
@@ -63,18 +67,3 @@ def _means(table: MetricsTable, metric: str) -> dict[str, float]:
     if not shared:
         return {}
     return {row: fmean(fmean(runs[row].values()) for runs in shared) for row in rows}
-
-
-def _tau(first: Sequence[float], second: Sequence[float]) -> float:
-    pairs = [
-        (_sign(a - b), _sign(x - y))
-        for (a, x), (b, y) in combinations(zip(first, second, strict=True), 2)
-    ]
-    untied = [sum(pair[side] != 0 for pair in pairs) for side in (0, 1)]
-    if not all(untied):
-        return math.nan
-    return sum(one * two for one, two in pairs) / math.sqrt(untied[0] * untied[1])
-
-
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)

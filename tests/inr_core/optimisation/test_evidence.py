@@ -96,14 +96,12 @@ def test_evidence_is_the_sum_of_the_smoothed_and_standardised_maps(features, sha
         torch.testing.assert_close(found[n], by_hand)
 
 
-def test_evidence_does_not_depend_on_the_scale_of_the_score():
-    """Logits of another temperature change the shares of the points, their sum's size does not."""
-
+def test_a_classifier_that_sees_nothing_gives_no_evidence():
     def flat(image):
         return torch.zeros(len(image), 3, dtype=image.dtype) + 0 * image.sum()
 
     found = evidence(scene_of(), ones(), flat, None, PathConfig(), MicroBatch(64))
-    assert not found.any()  # a classifier that sees nothing: no division by zero
+    assert not found.any()  # nor a division by zero
 
 
 def test_what_is_not_shown_has_no_relevance():
