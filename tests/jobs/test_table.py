@@ -15,7 +15,8 @@ def record(folder, name, method, passes, values):
         for area in (0.1, 0.2)
         for id_ in "ab"
     ]
-    about = {"fingerprint": {"method": method, "weights": "w", "seed": 0}, "passes": passes}
+    asked = {"method": method, "weights": "w", "seed": 0, "preprocess": {}}
+    about = {"fingerprint": asked, "passes": passes}
     about |= {"cpu_seconds": None, "versions": {"xaipipe": None, "torch": "2"}}
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     keys = {"images": "photos", "model": "torchvision:x", "name": name}
