@@ -34,12 +34,17 @@ from inr_core.masks import (
 )
 from inr_core.methods import METHODS, AnyConfig, Method
 from inr_core.optimisation import (
+    LearnedStart,
     Networks,
     OptimiseConfig,
     Others,
+    PathConfig,
     Schedule,
     Slots,
     StartConfig,
+    cells_of,
+    clues_of,
+    disagreement,
     draw_levels,
 )
 from inr_core.presets import PRESETS

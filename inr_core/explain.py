@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from inr_core.config import InrConfig
 from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
-from inr_core.game import Classify, FeatureMap, Head, Scene, claimed, scenes
-from inr_core.optimisation import features_of, optimise
+from inr_core.game import Classify, Head, Scene, claimed, scenes
+from inr_core.optimisation import LearnedStart, Source, optimise, source_of
 from inr_core.rounds import Rounds
 
 
@@ -33,6 +33,7 @@ def explain(
     head: Head = "softmax",
     contrast_B: Tensor | None = None,
     contrast_score_B: Tensor | None = None,
+    learned: LearnedStart | None = None,
 ) -> list[list[Explanation]]:
     """Explanations of every image, ordered by round and restart.
 
@@ -44,6 +45,7 @@ def explain(
     head        of the classifier, whose scores are softmax or sigmoid probabilities
     contrast_B  the class that each target is held against, and `contrast_score_B` its score on the
                 whole image; both where the objective has a `contrast`, and only there
+    learned     what makes one map of all evidence at which networks start; None: their sum
 
     On a CPU, where a batch is not faster, one image after the other: sums then never depend on the
     batch in their last bits, and neither do the masks.
@@ -54,9 +56,8 @@ def explain(
     size = 1 if on_cpu else len(ids)
     claim_B = claimed(score_B, contrast_score_B)
     given = image_BCHW, target_B, config.perturbation, custom_baseline, size
-    features = None
-    if module is not None and config.start.kind != "random":
-        features = features_of(module, image_BCHW, microbatch)
+    seen = None if config.start.kind == "random" else module
+    source = source_of(seen, image_BCHW, microbatch, learned)
     found: list[list[Explanation]] = []
     for scene, part in scenes(*given, head=head, contrast_B=contrast_B):
         found += explain_together(
@@ -67,7 +68,7 @@ def explain(
             config,
             seed=seed,
             microbatch=microbatch,
-            features=features,
+            source=source,
             fixed=not on_cpu,
         )
     return found
@@ -82,14 +83,14 @@ def explain_together(
     *,
     seed: int,
     microbatch: MicroBatch,
-    features: FeatureMap | None = None,
+    source: Source | None = None,
     fixed: bool = True,
 ) -> list[list[Explanation]]:
     """`explain` for the images of a scene at once, as stacked networks.
 
     score_B  how far the claim holds of the whole image, see `claimed`
-    features  of the classifier, for starts; None: starts use gradients of the image alone
-    fixed   whether they are stacked in few fixed numbers, some places perhaps empty
+    source   of the evidence at which networks start; None: gradients of the image alone
+    fixed    whether they are stacked in few fixed numbers, some places perhaps empty
     """
     config = config.settled()
     rounds = Rounds(
@@ -100,7 +101,7 @@ def explain_together(
         config,
         seed=seed,
         microbatch=microbatch,
-        features=features,
+        source=source or Source(),
         fixed=fixed,
     )
     optimise(rounds.first(), rounds.networks, rounds.finished, rounds.steps())

@@ -15,10 +15,18 @@ from torch import Tensor
 from inr_core.config import InrConfig
 from inr_core.device import MicroBatch
 from inr_core.explanation import Explanation
-from inr_core.game import Classify, FeatureMap, Scene, claims_kept, final_objective
+from inr_core.game import Classify, Scene, claims_kept, final_objective
 from inr_core.masks import init_parameters, render
 from inr_core.metrics import FinalScores, final_scores
-from inr_core.optimisation import Networks, Others, Schedule, Steps, draw_levels, fitted_start
+from inr_core.optimisation import (
+    Networks,
+    Others,
+    Schedule,
+    Source,
+    Steps,
+    draw_levels,
+    fitted_start,
+)
 from inr_core.tasks import Task, Tasks
 
 
@@ -26,7 +34,7 @@ class Rounds:
     """The tasks of a batch; `found` has the explanations of each image as far as they are.
 
     score_B  how far the claim holds of the whole image, see `claimed`
-    features  of the classifier, for starts; None if it has no feature map
+    source   of the evidence at which networks start
     fixed    see `Steps`
     """
 
@@ -40,11 +48,11 @@ class Rounds:
         *,
         seed: int,
         microbatch: MicroBatch,
-        features: FeatureMap | None,
+        source: Source,
         fixed: bool,
     ) -> None:
         self.scene_B, self.scores = scene_B, score_B.tolist()
-        self.classify, self.features, self.config = classify, features, config
+        self.classify, self.source, self.config = classify, source, config
         self.tasks = Tasks(ids, config, seed, scene_B.image_NCHW)
         self.microbatch, self.fixed = microbatch, fixed
         self.ends = [_ends(config, round_) for round_ in range(config.rounds)]
@@ -124,7 +132,7 @@ class Rounds:
             self.ends,
             networks.scene,
             self.classify,
-            self.features,
+            self.source,
             self.config.mask,
             self.config.start,
             self.microbatch,

@@ -17,6 +17,7 @@ from jobs.diff import diff
 from jobs.evaluate import evaluate
 from jobs.export import export
 from jobs.finetune import finetune
+from jobs.learn_start import learn_start
 from jobs.manifest import manifest
 from jobs.measure import measure
 from jobs.models import models
@@ -86,6 +87,7 @@ for command in (
     measure,
     table,
     finetune,
+    learn_start,
     sanity,
     benchmark,
     simulate,

@@ -178,6 +178,15 @@ def _job_options(
     baseline: Annotated[
         str | None, _option("Your own baseline image, with --set perturbation.kind=custom.", METHOD)
     ] = None,
+    start_file: Annotated[
+        str | None,
+        _option(
+            "A learned start (`xaipipe learn-start`), in place of the sum of the evidence.",
+            METHOD,
+            "--start",
+            metavar="FILE",
+        ),
+    ] = None,
     seed: Annotated[int | None, _option("Seed of the run.", METHOD)] = None,
     set_: Annotated[
         list[str] | None,

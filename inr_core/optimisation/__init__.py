@@ -2,10 +2,18 @@
 
 from inr_core.optimisation.evidence import (
     PathConfig,
+    Source,
     class_activation,
+    clues_of,
     enlarged,
     evidence,
     features_of,
+    source_of,
+)
+from inr_core.optimisation.learned import (
+    LearnedStart,
+    cells_of,
+    disagreement,
 )
 from inr_core.optimisation.networks import Networks
 from inr_core.optimisation.optimise import Steps, draw_levels, optimise

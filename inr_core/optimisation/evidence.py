@@ -9,12 +9,16 @@ On the straight path from the strongest baseline to the image,
 - the last feature map weighted by its mean gradient late on the path (Grad-CAM, Selvaraju et al.,
   ICCV 2017, without its rectifier): coarse, but of this class alone.
 
-Shapes: N networks, S points on the path, C channels, H, W; of the map c channels, h x w places.
+A `LearnedStart` makes one of these and of more such maps, in place of their sum.
+
+Shapes: N networks, S points on the path, K clues, C channels, H, W; of the map c channels, h x w
+places.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,9 +27,14 @@ from torch.nn import functional
 
 from inr_core.device import MicroBatch
 from inr_core.game import Classify, FeatureMap, Scene, by_places, gaussian_blur
+from inr_core.optimisation.learned import CLUES, LearnedStart, coarse_clues, standardised
+
+Clue = tuple[str, str]  # a line of maps along the path, and the part of it whose mean is taken
 
 END = 3 / 8  # of the path: its early and its late part
-SHARES = (1.0, 1.0, 2.0)  # of the three maps, each standardised, in the order above
+MIXED: tuple[Clue, ...] = (("signed", "all"), ("absolute", "early"), ("activation", "late"))
+AMONG = [CLUES.index(clue) for clue in MIXED]  # all clues
+SHARES = (1.0, 1.0, 2.0)  # of these three, each standardised
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,28 +55,73 @@ class PathConfig:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What evidence is taken from, besides gradients of the image.
+
+    features  of the classifier; None: it has no feature map
+    learned   what makes one map of all; None: their sum
+    """
+
+    features: FeatureMap | None = None
+    learned: LearnedStart | None = None
+
+
 def evidence(
     scene: Scene,
     shown_NHW: Tensor,
     classify: Classify,
-    features: FeatureMap | None,
+    source: Source,
     path: PathConfig,
     microbatch: MicroBatch,
 ) -> Tensor:
-    """The sum of the smoothed, standardised maps, (N, H, W); its mean is 0 in every image.
+    """Where the class is seen, (N, H, W): the sum of the smoothed, standardised maps, or what has
+    been learnt to make of them.
 
     shown_NHW  what of the image is revealed along the path, in [0, 1]
-    features   None: a classifier without a feature map, which has the first two maps
+    Maps that the classifier does not have are zero.
     """
 
-    def part(chosen: slice) -> Tensor:
-        return path_maps(scene.of(chosen), shown_NHW[chosen], classify, features, path.passes)
+    clues = MIXED if source.learned is None else CLUES
 
-    count = len(scene.image_NCHW)
-    map_N3HW = torch.cat(microbatch.run(part, count, path.passes))
-    smooth_N3HW = gaussian_blur(map_N3HW, path.blur * min(shown_NHW.shape[1:]))
-    shares = smooth_N3HW.new_tensor(SHARES[: smooth_N3HW.shape[1]])
-    return (_standardised(smooth_N3HW) * shares[:, None, None]).sum(1)
+    def part(chosen: slice) -> Tensor:
+        own = scene.of(chosen), shown_NHW[chosen]
+        return path_maps(*own, classify, source.features, path.passes, clues)
+
+    map_NKHW = torch.cat(microbatch.run(part, len(scene.image_NCHW), path.passes))
+    if source.learned is None:
+        return mixed(map_NKHW, path)
+    with torch.no_grad():
+        found_NHW: Tensor = source.learned(map_NKHW, mixed(map_NKHW[:, AMONG], path))
+    return found_NHW
+
+
+def mixed(map_NKHW: Tensor, path: PathConfig) -> Tensor:
+    """The sum of the three maps of `MIXED`, smoothed and standardised: (N, H, W)."""
+    smooth_NKHW = gaussian_blur(map_NKHW, path.blur * min(map_NKHW.shape[2:]))
+    shares = smooth_NKHW.new_tensor(SHARES)
+    return (standardised(smooth_NKHW) * shares[:, None, None]).sum(1)
+
+
+def source_of(
+    module: nn.Module | None,
+    image_BCHW: Tensor,
+    microbatch: MicroBatch,
+    learned: LearnedStart | None = None,
+) -> Source:
+    """Evidence from this module's feature map, if there is one; `module` None: without."""
+    features = None if module is None else features_of(module, image_BCHW, microbatch)
+    return Source(features, learned)
+
+
+def clues_of(
+    scene: Scene, classify: Classify, module: nn.Module, path: PathConfig, microbatch: MicroBatch
+) -> Tensor:
+    """What a `LearnedStart` sees of whole images, (N, K + 1, h, w): see `coarse_clues`."""
+    features = features_of(module, scene.image_NCHW, microbatch)
+    shown_NHW = torch.ones_like(scene.image_NCHW[:, 0])
+    map_NKHW = path_maps(scene, shown_NHW, classify, features, path.passes, CLUES)
+    return coarse_clues(map_NKHW, mixed(map_NKHW[:, AMONG], path))
 
 
 def features_of(module: nn.Module, image_BCHW: Tensor, microbatch: MicroBatch) -> FeatureMap | None:
@@ -84,9 +138,21 @@ def features_of(module: nn.Module, image_BCHW: Tensor, microbatch: MicroBatch) -
 
 
 def path_maps(
-    scene: Scene, shown_NHW: Tensor, classify: Classify, features: FeatureMap | None, points: int
+    scene: Scene,
+    shown_NHW: Tensor,
+    classify: Classify,
+    features: FeatureMap | None,
+    points: int,
+    clues: Sequence[Clue] = MIXED,
 ) -> Tensor:
-    """The three maps of `evidence` as they are, (N, 3, H, W), or the first two of them."""
+    """Means of lines of maps over parts of the path, (N, K, H, W), as they are.
+
+    signed      gradient times the way to the image, summed over the channels; absolute: of its
+                absolute values
+    activation  the feature map's channels weighted by the mean over places of their gradients;
+                product: by the gradients of each place. Zero without a feature map
+    way         the absolute way itself
+    """
     baseline = scene.baseline_NLCHW[:, -1]
     way_N1CHW = ((scene.image_NCHW - baseline) * shown_NHW[:, None])[:, None]
     share = (torch.arange(points, device=way_N1CHW.device, dtype=way_N1CHW.dtype) + 0.5) / points
@@ -96,13 +162,23 @@ def path_maps(
     kept = scene.log_kept(logits.float(), points)
     gradient, *others = torch.autograd.grad(kept.sum(), [path, *outputs])
     rise_NSCHW = gradient.view(-1, points, *way_N1CHW.shape[2:]) * way_N1CHW
-    few = math.ceil(END * points)
-    maps = [rise_NSCHW.mean(1).sum(1), rise_NSCHW[:, :few].abs().mean(1).sum(1)]
+    lines = {
+        "signed": rise_NSCHW.sum(2),
+        "absolute": rise_NSCHW.abs().sum(2),
+        "way": way_N1CHW.abs().sum(2),
+    }
     for output, slope in zip(outputs, others, strict=True):
-        cam = class_activation(by_places(output.detach(), path), by_places(slope, path))
-        late_NHW = enlarged(cam, path).view(-1, points, *path.shape[2:])[:, -few:].mean(1)
-        maps.append(late_NHW.to(gradient))
-    return torch.stack(maps, 1)
+        at, by = by_places(output.detach(), path), by_places(slope, path)
+        for name, map_Bhw in (
+            ("activation", class_activation(at, by)),
+            ("product", (at * by).sum(1)),
+        ):
+            line_BHW = enlarged(map_Bhw, path).to(gradient)
+            lines[name] = line_BHW.view(-1, points, *path.shape[2:])
+    few = math.ceil(END * points)
+    parts = {"all": slice(None), "early": slice(few), "late": slice(points - few, None)}
+    none = torch.zeros_like(lines["signed"])
+    return torch.stack([lines.get(line, none)[:, parts[part]].mean(1) for line, part in clues], 1)
 
 
 def class_activation(map_Bchw: Tensor, gradient_Bchw: Tensor) -> Tensor:
@@ -115,10 +191,3 @@ def enlarged(map_Bhw: Tensor, image_BCHW: Tensor) -> Tensor:
     size = (image_BCHW.shape[2], image_BCHW.shape[3])
     coarse_B1hw = map_Bhw[:, None]
     return functional.interpolate(coarse_B1hw, size, mode="bilinear", align_corners=False)[:, 0]
-
-
-def _standardised(map_N3HW: Tensor) -> Tensor:
-    """Mean 0 and standard deviation 1 over the places of each; a map of equal values becomes 0."""
-    centred = map_N3HW - map_N3HW.mean((2, 3), keepdim=True)
-    tiny = torch.finfo(map_N3HW.dtype).tiny
-    return centred / centred.square().mean((2, 3), keepdim=True).sqrt().clamp_min(tiny)

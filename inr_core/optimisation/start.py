@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from inr_core.device import MicroBatch
-from inr_core.game import Classify, FeatureMap, Scene
+from inr_core.game import Classify, Scene
 from inr_core.masks import (
     Canvas,
     MaskConfig,
@@ -22,7 +22,7 @@ from inr_core.masks import (
     standardise,
     stratified_areas,
 )
-from inr_core.optimisation.evidence import PathConfig, evidence
+from inr_core.optimisation.evidence import PathConfig, Source, evidence
 from inr_core.optimisation.fit import Fit
 from inr_core.optimisation.repulsion import Others
 
@@ -57,7 +57,7 @@ def fitted_start(
     areas: Sequence[tuple[float, float]],
     scene: Scene,
     classify: Classify,
-    features: FeatureMap | None,
+    source: Source,
     mask: MaskConfig,
     start: StartConfig,
     microbatch: MicroBatch,
@@ -91,7 +91,7 @@ def fitted_start(
                 used_RN1P = own_others.masks(middle_N1[chosen], canvas, mask)
                 unused_N1P = free_N1P * (1 - used_RN1P).prod(0)
         shown_NHW = canvas.upsample(unused_N1P)[:, 0]
-        smooth_NHW = evidence(own, shown_NHW, classify, features, start, microbatch)
+        smooth_NHW = evidence(own, shown_NHW, classify, source, start, microbatch)
         map_N1P = functional.interpolate(smooth_NHW[:, None], canvas.cells, mode="area").flatten(2)
         weight_N1P = canvas.weight_P * free_N1P
         count = len(map_N1P)

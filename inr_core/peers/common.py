@@ -26,7 +26,7 @@ from inr_core.game import (
 )
 from inr_core.masks import check_areas
 from inr_core.metrics import final_scores, pixel_counts, rank_pixels
-from inr_core.optimisation import PathConfig, evidence, features_of
+from inr_core.optimisation import LearnedStart, PathConfig, evidence, source_of
 from inr_core.seeds import stable_seed
 
 
@@ -51,6 +51,7 @@ class Task:
 
     classify  images -> logits, the classifier as it is explained
     module    the same classifier's module, for methods that look inside
+    learned   what makes one map of all evidence; None: their sum
     """
 
     scene: Scene
@@ -58,6 +59,7 @@ class Task:
     classify: Classify
     module: nn.Module
     microbatch: MicroBatch
+    learned: LearnedStart | None = None
 
     @property
     def image_BCHW(self) -> Tensor:
@@ -73,8 +75,8 @@ class Task:
         """Of the class in (some of) the images, (B, H, W); see `inr_core.optimisation.evidence`."""
         scene = self.scene.of(chosen)
         whole_BHW = torch.ones_like(scene.image_NCHW[:, 0])
-        features = features_of(self.module, scene.image_NCHW, self.microbatch)
-        return evidence(scene, whole_BHW, self.classify, features, path, self.microbatch)
+        source = source_of(self.module, scene.image_NCHW, self.microbatch, self.learned)
+        return evidence(scene, whole_BHW, self.classify, source, path, self.microbatch)
 
     @property
     def strongest_BCHW(self) -> Tensor:
@@ -131,6 +133,7 @@ def explain_by(
     head: Head = "softmax",
     contrast_B: Tensor | None = None,
     contrast_score_B: Tensor | None = None,
+    learned: LearnedStart | None = None,
 ) -> list[list[Explanation]]:
     """One explanation of every image by a peer method; the arguments after two are `explain`'s.
 
@@ -148,6 +151,7 @@ def explain_by(
             classify=classify,
             module=module,
             microbatch=microbatch,
+            learned=learned,
         )
         made = masks_of(task, config)
         found += [[e] for e in _scored(*made, task, claim_B[part], steps_of(config), config)]

@@ -56,6 +56,7 @@ class Loop:
             module=self.counter,
             custom_baseline=self.worker.baseline,
             head=self.worker.classifier.head,
+            learned=self.worker.learned,
         )
 
     def calls(self, batch: Batch) -> Calls:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from pipeline.classifiers.speed import seconds_of_a_pass
     from pipeline.classifiers.targets import TargetRule
     from pipeline.classifiers.threads import cpus_of_a_gpu, helpers, one_thread
-    from pipeline.classifiers.weights import check_weights
+    from pipeline.classifiers.weights import (
+        check_weights,
+        load_state,
+        read_state_dict,
+        safetensors_library,
+        weights_digest,
+    )
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -77,6 +77,7 @@ class Job(BaseModel):
     method: str = "inr"
     preset: str = "default"
     baseline: str | None = None
+    start_file: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     gpus: Annotated[int, Field(ge=0)] | Literal["auto"] | None = None
     gpu_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -153,7 +154,21 @@ def load_job(
             "a baseline image and perturbation.kind=custom belong together: give both "
             "(--baseline FILE --set perturbation.kind=custom) or neither"
         )
+    _check_start(job)
     return job
+
+
+def _check_start(job: Job) -> None:
+    """RequestError for a learned start where nothing would start at it."""
+    if job.start_file is None:
+        return
+    start = getattr(job.config, "start", None)
+    if start is None or getattr(start, "kind", "gradient") != "gradient":
+        fitting = ", ".join(name for name, one in METHODS.items() if hasattr(one.config(), "start"))
+        raise RequestError(
+            f"--start {job.start_file}: nothing would start at it; expected method {fitting}, with "
+            "start.kind=gradient"
+        )
 
 
 def parse_assignment(text: str, flag: str) -> tuple[str, Any]:

@@ -36,6 +36,7 @@ from pipeline.run.prediction import contrast_of, with_contrast
 from pipeline.run.spec import WorkerSpec
 from pipeline.run.work import Plan
 from pipeline.run.worker import ShardWorker
+from pipeline.starts import read_start, start_digest
 from pipeline.store import Committed, RunFolder, Store
 from pipeline.tables import (
     SCHEMA_VERSION,
@@ -170,6 +171,7 @@ class Request:
             max_memory=job.max_memory,
             gpu=self.gpu,
             baseline=job.baseline,
+            start_file=job.start_file,
             shard=shard,
             workers=max(1, self.workers),
             max_image_bytes=job.max_image_bytes or MAX_IMAGE_BYTES,
@@ -183,10 +185,12 @@ class Request:
         return partial(ShardWorker, self.worker_spec(plan.shard_size))
 
     def files(self) -> tuple[str, ...]:
-        """The classifier's weights and the baseline, where workers may be far from them."""
+        """Of the classifier, the baseline and the start, where workers may be far from them."""
         kind, _, name = self.job.model.partition(":")
         model = name if kind in FILE_KINDS else None
-        found = [uri for uri in (model, self.job.weights, self.job.baseline) if uri is not None]
+        job = self.job
+        named = (model, job.weights, job.baseline, job.start_file)
+        found = [uri for uri in named if uri is not None]
         far = self.job.address is not None
         return tuple(uri for uri in found if far or "://" in uri)
 
@@ -265,6 +269,7 @@ def fingerprint(
         "head": None if job.head == "softmax" else job.head,
         "labels": None if job.labels is None else _digest(classifier.classes),
         "baseline": _image_digest(job.baseline),
+        "start_file": job.start_file and start_digest(read_start(job.start_file)),
         "seed": job.seed,
         "columns": [[name, str(type_)] for name, type_ in columns.items()],
         **dataclasses.asdict(job.config),

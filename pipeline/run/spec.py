@@ -24,6 +24,7 @@ class WorkerSpec:
     gpu         share of a GPU that it may take of memory and of the node's CPUs
     threads     CPU threads; the same for every run, since sums depend on it in their last bit
     baseline    path or URL of the user's own baseline image
+    start_file  path or URL of a learned start
     shard       images of a shard, at the most; 0: unknown
     workers     of the run, on all nodes
     max_image_bytes  that are read of an image
@@ -48,6 +49,7 @@ class WorkerSpec:
     gpu: float = 1.0
     threads: int = 1
     baseline: str | None = None
+    start_file: str | None = None
     shard: int = 0
     workers: int = 1
     max_image_bytes: int = MAX_IMAGE_BYTES
@@ -63,4 +65,10 @@ class WorkerSpec:
 
         kind, _, name = self.model.partition(":")
         model = f"{kind}:{files[name]}" if name in files else self.model
-        return replace(self, model=model, weights=now(self.weights), baseline=now(self.baseline))
+        return replace(
+            self,
+            model=model,
+            weights=now(self.weights),
+            baseline=now(self.baseline),
+            start_file=now(self.start_file),
+        )

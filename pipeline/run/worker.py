@@ -18,6 +18,7 @@ from inr_core import (
     METHODS,
     CaptureFailed,
     Explanation,
+    LearnedStart,
     MicroBatch,
     fallbacks,
     is_out_of_memory,
@@ -43,6 +44,7 @@ from pipeline.run.memory import CudaMeter, batch_for, best_microbatch, sizes_of_
 from pipeline.run.prediction import Asked, Asking, Prediction, columns, contrast_of, scores_of
 from pipeline.run.spec import WorkerSpec
 from pipeline.run.turns import Turn
+from pipeline.starts import read_start
 from pipeline.tables import Shard, ShardResult, failure_row, shard_result
 
 
@@ -102,6 +104,7 @@ class ShardWorker:
             self.broken = _useless(error)
         self.asking = Asking(spec.targets, contrast_of(spec.config), self.classifier.classes)
         self.baseline = self._load_baseline()
+        self.learned = self._load_start()
         self._own_load = load
         self.threads = max(1, round(spec.gpu * helpers(spec.device, spec.workers)))
         self.decoding = threading.Semaphore(self.threads)  # more threads only wait for files
@@ -184,6 +187,11 @@ class ShardWorker:
             return None
         pixels = load_image(self.spec.baseline, self.classifier.preprocess).pixels
         return pixels.to(self.classifier.device)
+
+    def _load_start(self) -> LearnedStart | None:
+        if self.spec.start_file is None:
+            return None
+        return read_start(self.spec.start_file).to(self.classifier.device)
 
     def _loaded(self, shard: Shard) -> Generator[tuple[ImageRef, LoadedImage | ImageError]]:
         """The shard's images in order, read and decoded in threads."""
@@ -271,6 +279,7 @@ class ShardWorker:
             module=self.classifier.module,
             custom_baseline=self.baseline,
             head=self.classifier.head,
+            learned=self.learned,
         )
 
     def _classify(self, image_MCHW: Tensor) -> Tensor:

@@ -11,7 +11,14 @@ from pipeline.classifiers import FILE_KINDS
 from pipeline.job import Job
 from pipeline.paths import plain_path
 
-INPUTS = ("manifest", "weights", "labels", "baseline", "root")  # keys that may name local paths
+INPUTS = (
+    "manifest",
+    "weights",
+    "labels",
+    "baseline",
+    "start_file",
+    "root",
+)  # keys that may name local paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,8 @@ def _add_code(name: str, package: Package) -> None:
 
 def _needs(job: Job, images: list[str]) -> list[str]:
     """What the cluster must have of its own: nothing secret is sent."""
-    uris = [*manifests(job), job.out, job.weights, job.labels, job.baseline, job.root]
+    named = (job.out, job.weights, job.labels, job.baseline, job.start_file, job.root)
+    uris = [*manifests(job), *named]
     hub = job.model.startswith("hf:") and model_path(job.model) is None
     uris.append(job.model if hub else job.model.partition(":")[2])
     notes = []

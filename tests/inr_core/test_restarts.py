@@ -9,7 +9,7 @@ from inr_core import METHODS, PRESETS, InrConfig, MicroBatch, ObjectiveConfig, S
 from inr_core.explain import explain_together
 from inr_core.game import scenes
 from inr_core.metrics import pairwise_iou, top_area
-from inr_core.optimisation import optimise
+from inr_core.optimisation import Source, optimise
 from inr_core.rounds import Rounds
 from inr_core.tasks import Tasks
 from tests.inr_core.test_explain import BOTH, CONFIG, SIZE, run, two_places
@@ -26,7 +26,7 @@ def rounds_of(config, image=BOTH):
     target, score = torch.ones(1, dtype=torch.long), torch.softmax(two_places(image), 1)[:, 1]
     ((scene, _),) = scenes(image, target, config.perturbation, None, 1)
     made = scene, score, ["image-0"], two_places, config.settled()
-    return Rounds(*made, seed=0, microbatch=MicroBatch(64), features=None, fixed=False)
+    return Rounds(*made, seed=0, microbatch=MicroBatch(64), source=Source(), fixed=False)
 
 
 def test_restarts_without_repulsion_equal_each_restart_alone():

@@ -10,7 +10,15 @@ from inr_core.device.microbatch import MicroBatch
 from inr_core.game import FeatureMap
 from inr_core.game.perturbation import PerturbationConfig, baselines, gaussian_blur
 from inr_core.game.scene import Scene
-from inr_core.optimisation.evidence import PathConfig, evidence, features_of, path_maps
+from inr_core.optimisation.evidence import (
+    PathConfig,
+    Source,
+    clues_of,
+    evidence,
+    features_of,
+    path_maps,
+)
+from inr_core.optimisation.learned import CLUES, LearnedStart, coarse_clues
 
 SIZE, POINTS = 16, 8
 
@@ -48,9 +56,10 @@ def ones(count=2):
 
 
 def one_by_one(scene, n):
-    """At each point of the path: gradient times way, and the weighted sum of the features."""
+    """At each point of the path: gradient times way, the features weighted by their mean gradients,
+    and by the gradients of each place."""
     image, baseline = scene.image_NCHW[n], scene.baseline_NLCHW[n, -1]
-    rises, cams = [], []
+    rises, cams, products = [], [], []
     for k in range(POINTS):
         point = (baseline + (k + 0.5) / POINTS * (image - baseline)).requires_grad_()
         maps = MODEL.features(point[None])[0]
@@ -59,20 +68,66 @@ def one_by_one(scene, n):
         logits.log_softmax(0)[scene.target_N[n]].backward()
         rises.append(point.grad * (image - baseline))
         cams.append(sum(m.detach() * g.mean() for m, g in zip(maps, maps.grad, strict=True)))
-    return rises, cams
+        products.append((maps.detach() * maps.grad).sum(0))
+    return rises, cams, products
 
 
 def test_the_maps_are_sums_over_the_points_of_the_path():
     scene = scene_of()
     found = path_maps(scene, ones(), MODEL, FEATURES, POINTS)
     for n in range(2):
-        rises, cams = one_by_one(scene, n)
+        rises, cams, _ = one_by_one(scene, n)
         torch.testing.assert_close(found[n, 0], sum(rises).sum(0) / POINTS)
         torch.testing.assert_close(found[n, 1], sum(r.abs() for r in rises[:3]).sum(0) / 3)
-        late = nn.functional.interpolate(
-            (sum(cams[-3:]) / 3)[None, None], (SIZE, SIZE), mode="bilinear", align_corners=False
-        )[0, 0]
+        late = large(sum(cams[-3:]) / 3)
         torch.testing.assert_close(found[n, 2], late, rtol=1e-5, atol=1e-7)  # seen in float32
+
+
+def large(map_hw):
+    return nn.functional.interpolate(
+        map_hw[None, None], (SIZE, SIZE), mode="bilinear", align_corners=False
+    )[0, 0]
+
+
+def test_clues_are_the_lines_in_all_and_at_both_ends_of_the_path():
+    scene = scene_of()
+    found = dict(
+        zip(CLUES, path_maps(scene, ones(), MODEL, FEATURES, POINTS, CLUES)[0], strict=True)
+    )
+    rises, cams, products = one_by_one(scene, 0)
+    lines = {
+        "signed": [r.sum(0) for r in rises],
+        "absolute": [r.abs().sum(0) for r in rises],
+        "activation": [large(c) for c in cams],
+        "product": [large(p) for p in products],
+        "way": [(scene.image_NCHW[0] - scene.baseline_NLCHW[0, -1]).abs().sum(0)] * POINTS,
+    }
+    parts = {"all": range(8), "early": range(3), "late": range(5, 8)}
+    for line, part in CLUES:
+        by_hand = sum(lines[line][k] for k in parts[part]) / len(parts[part])
+        torch.testing.assert_close(found[line, part], by_hand, rtol=1e-5, atol=1e-7)
+
+
+def test_maps_that_a_classifier_does_not_have_are_zero():
+    found = dict(zip(CLUES, path_maps(scene_of(), ones(), MODEL, None, 1, CLUES)[0], strict=True))
+    assert {line for (line, _), found_HW in found.items() if not found_HW.any()} == {
+        "activation",
+        "product",
+    }
+
+
+def test_a_learned_start_makes_the_evidence_of_all_clues():
+    scene, path = scene_of(), PathConfig()
+    torch.manual_seed(0)
+    learned = LearnedStart()
+    nn.init.normal_(learned.last.weight)
+    found = evidence(scene, ones(), MODEL, Source(FEATURES, learned), path, MicroBatch(8))
+    clues = path_maps(scene, ones(), MODEL, FEATURES, POINTS, CLUES)
+    plain = evidence(scene, ones(), MODEL, Source(FEATURES), path, MicroBatch(64))
+    torch.testing.assert_close(found, learned(clues, plain), rtol=1e-4, atol=1e-4)
+    assert not found.requires_grad
+    seen = clues_of(scene, MODEL, MODEL, path, MicroBatch(64))
+    torch.testing.assert_close(seen, coarse_clues(clues, plain), rtol=1e-4, atol=1e-4)
 
 
 def test_the_first_map_sums_to_the_rise_of_log_p():
@@ -87,11 +142,11 @@ def test_the_first_map_sums_to_the_rise_of_log_p():
 @pytest.mark.parametrize(("features", "shares"), [(FEATURES, (1, 1, 2)), (None, (1, 1))])
 def test_evidence_is_the_sum_of_the_smoothed_and_standardised_maps(features, shares):
     scene, path = scene_of(), PathConfig(blur=0.1)
-    found = evidence(scene, ones(), MODEL, features, path, MicroBatch(64))
-    smooth = gaussian_blur(path_maps(scene, ones(), MODEL, features, POINTS), 0.1 * SIZE)
+    found = evidence(scene, ones(), MODEL, Source(features), path, MicroBatch(64))
+    maps = path_maps(scene, ones(), MODEL, features, POINTS)[:, : len(shares)]
+    smooth = gaussian_blur(maps, 0.1 * SIZE)
     for n in range(2):
         parts = [(m - m.mean()) / m.std(correction=0) for m in smooth[n]]
-        assert len(parts) == len(shares)
         by_hand = sum(share * part for share, part in zip(shares, parts, strict=True))
         torch.testing.assert_close(found[n], by_hand)
 
@@ -100,7 +155,7 @@ def test_a_classifier_that_sees_nothing_gives_no_evidence():
     def flat(image):
         return torch.zeros(len(image), 3, dtype=image.dtype) + 0 * image.sum()
 
-    found = evidence(scene_of(), ones(), flat, None, PathConfig(), MicroBatch(64))
+    found = evidence(scene_of(), ones(), flat, Source(), PathConfig(), MicroBatch(64))
     assert not found.any()  # nor a division by zero
 
 
@@ -114,9 +169,9 @@ def test_what_is_not_shown_has_no_relevance():
 
 def test_an_image_does_not_notice_its_neighbours():
     scene, path = scene_of(3), PathConfig()
-    together = evidence(scene, ones(3), MODEL, FEATURES, path, MicroBatch(64))
+    together = evidence(scene, ones(3), MODEL, Source(FEATURES), path, MicroBatch(64))
     for n in range(3):
-        alone = evidence(scene.of([n]), ones(1), MODEL, FEATURES, path, MicroBatch(1))
+        alone = evidence(scene.of([n]), ones(1), MODEL, Source(FEATURES), path, MicroBatch(1))
         torch.testing.assert_close(together[n : n + 1], alone)
 
 
