@@ -28,6 +28,11 @@ from inr_core.masks.siren import SirenConfig, siren
 AreaConstraint = Literal["exact", "vecsort"]
 
 
+def shared_field() -> SirenConfig:
+    """The network by default: not conditioned on the area, for that gains nothing measurable."""
+    return SirenConfig(conditioned=False)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaskConfig:
     """How a network becomes a mask.
@@ -41,7 +46,7 @@ class MaskConfig:
     exclude_area  rounds avoid the earlier rounds' masks of this area; None: of the same area
     """
 
-    network: SirenConfig = field(default_factory=SirenConfig)
+    network: SirenConfig = field(default_factory=shared_field)
     stride: int = 4
     points: int | None = 24
     temperature: float = 0.05
@@ -141,7 +146,8 @@ def coarse_mask(
     """
     if temperature is None:
         temperature = config.temperature
-    field_NAP = canvas.refine(siren(theta_NK, canvas.points_Q2, area_NA, config.network))
+    field = canvas.refine(siren(theta_NK, canvas.points_Q2, area_NA, config.network))
+    field_NAP = field.expand(-1, area_NA.shape[1], -1)
     free_NAP = (1 - occupied_NAP).clamp_min(0).expand_as(field_NAP)
     if config.area == "vecsort":
         return free_NAP * torch.sigmoid(field_NAP / temperature)

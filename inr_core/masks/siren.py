@@ -1,4 +1,4 @@
-"""Stacked SIRENs: N independent coordinate networks, conditioned on an area.
+"""Stacked SIRENs: N independent coordinate networks, conditioned on an area or not.
 
 Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions", NeurIPS
 2020; the conditioning on the area follows Byra and Skibbe, WACV 2025.
@@ -26,12 +26,15 @@ class SirenConfig:
     sine_layers    number of sine layers, the coordinate layer included
     w0_first       frequency factor of the coordinate layer; higher = finer masks
     w0_hidden      frequency factor of the other sine layers
+    conditioned    whether the field depends on the area, as published; else one field serves all
+                   areas, whose masks then lie within each other
     """
 
     hidden_width: int = 64
     sine_layers: int = 3
     w0_first: float = 5.0
     w0_hidden: float = 1.0
+    conditioned: bool = True  # runs from before there was a choice are
 
     def __post_init__(self) -> None:
         if self.hidden_width < 1 or self.sine_layers < 1:
@@ -48,7 +51,8 @@ class SirenConfig:
         """Shapes of one network's weights, in the order in which they are stored."""
         width = self.hidden_width
         hidden = [(width, width), (1, width)] * (self.sine_layers - 1)
-        return [(2, width), (1, width), (1, width), *hidden, (width, 1)]
+        condition = [(1, width)] if self.conditioned else []
+        return [(2, width), (1, width), *condition, *hidden, (width, 1)]
 
     @property
     def parameter_count(self) -> int:
@@ -65,7 +69,7 @@ def init_parameters(seed: int, config: SirenConfig) -> Tensor:
     """
     generator = torch.Generator().manual_seed(seed)
     bound = math.sqrt(6 / config.hidden_width)
-    bounds = [0.5, 0.5, 0.5]
+    bounds = [0.5] * (3 if config.conditioned else 2)
     bounds += [bound / config.w0_hidden, 0.0] * (config.sine_layers - 1) + [bound]
     draws = [
         (torch.rand(math.prod(shape), generator=generator) * 2 - 1) * b
@@ -82,12 +86,18 @@ def unpack(theta_NK: Tensor, config: SirenConfig) -> list[Tensor]:
 
 
 def siren(theta_NK: Tensor, coords_P2: Tensor, area_NA: Tensor, config: SirenConfig) -> Tensor:
-    """Evaluate N networks at P coordinates for A areas each: the field, (N, A, P), unbounded."""
-    first, shift, area_weight, *rest, last = unpack(theta_NK, config)
-    wave_NPD = config.w0_first * (coords_P2 @ first + shift)
-    condition_NAD = (torch.logit(area_NA) / 2)[:, :, None] * area_weight
-    hidden = torch.sin(wave_NPD[:, None] + condition_NAD[:, :, None]).flatten(1, 2)
-    for weight, bias in zip(rest[::2], rest[1::2], strict=True):
+    """Evaluate N networks at P coordinates for A areas each: the field, unbounded.
+
+    (N, A, P); (N, 1, P), the same for all areas, of networks that are not conditioned.
+    """
+    first, shift, *others, last = unpack(theta_NK, config)
+    wave_NAPD = config.w0_first * (coords_P2 @ first + shift)[:, None]
+    if config.conditioned:
+        area_weight, *others = others
+        condition_NAD = (torch.logit(area_NA) / 2)[:, :, None] * area_weight
+        wave_NAPD = wave_NAPD + condition_NAD[:, :, None]
+    hidden = torch.sin(wave_NAPD).flatten(1, 2)
+    for weight, bias in zip(others[::2], others[1::2], strict=True):
         hidden = torch.sin(config.w0_hidden * torch.baddbmm(bias, hidden, weight))
     field = (hidden * last.mT).sum(-1)
-    return field.view(len(theta_NK), area_NA.shape[1], len(coords_P2))
+    return field.view(len(theta_NK), -1, len(coords_P2))

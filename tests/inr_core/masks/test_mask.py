@@ -76,8 +76,8 @@ def test_a_mask_is_the_plain_formula():
 
 
 def test_masks_from_few_points_are_almost_those_from_every_cell():
-    theta = torch.stack([init_parameters(seed, SirenConfig()) for seed in range(3)]).double()
     config, areas = MaskConfig(), area_rows(3)
+    theta = torch.stack([init_parameters(seed, config.network) for seed in range(3)]).double()
     free = areas.new_zeros(1, 1, 1)
     every, few = (
         coarse_mask(theta, areas, free, canvas, config)

@@ -1,6 +1,7 @@
 """Stacked SIRENs against one written out by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from inr_core.masks.siren import SirenConfig, init_parameters, siren
 from inr_core.seeds import stable_seed
 
 CONFIG = SirenConfig(hidden_width=5, sine_layers=3, w0_first=3.0, w0_hidden=1.5)
+SHARED = replace(CONFIG, conditioned=False)
 
 
 def by_hand(theta_K, coordinate, area, config):
@@ -19,7 +21,8 @@ def by_hand(theta_K, coordinate, area, config):
         part = theta_K[start : start + rows * columns].tolist()
         weights.append([part[r * columns : (r + 1) * columns] for r in range(rows)])
         start += rows * columns
-    first, bias, area_weight, *rest, last = weights
+    first, bias, *rest, last = weights
+    area_weight, *rest = rest if config.conditioned else ([[0.0] * config.hidden_width], *rest)
     logit = math.log(area / (1 - area))
     hidden = [
         math.sin(
@@ -46,15 +49,18 @@ def random_networks(count, config=CONFIG):
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def test_stacked_networks_equal_one_written_out_by_hand():
-    theta = random_networks(3)
+@pytest.mark.parametrize("config", [CONFIG, SHARED])
+def test_stacked_networks_equal_one_written_out_by_hand(config):
+    theta = random_networks(3, config)
     coords = grid(centres(2, theta), centres(3, theta))
     areas = torch.tensor([[0.1, 0.4], [0.2, 0.3], [0.05, 0.9]], dtype=torch.float64)
-    field = siren(theta, coords, areas, CONFIG)
+    field = siren(theta, coords, areas, config)
+    assert field.shape == (3, 2 if config.conditioned else 1, 6)
+    field = field.expand(3, 2, 6)
     for n in range(3):
         for a in range(2):
             for p in range(6):
-                expected = by_hand(theta[n], coords[p].tolist(), areas[n, a].item(), CONFIG)
+                expected = by_hand(theta[n], coords[p].tolist(), areas[n, a].item(), config)
                 assert field[n, a, p].item() == pytest.approx(expected, abs=1e-12)
 
 
@@ -77,16 +83,18 @@ def test_a_network_does_not_notice_its_neighbours(count):
         assert torch.equal(few_gradient, gradient[part])
 
 
-def test_initial_weights_depend_on_the_seed_alone_and_keep_their_bounds():
-    config = SirenConfig()
+@pytest.mark.parametrize("shared", [False, True])
+def test_initial_weights_depend_on_the_seed_alone_and_keep_their_bounds(shared):
+    config = SirenConfig(conditioned=not shared)
+    low = (3 if shared else 4) * config.hidden_width
     torch.manual_seed(1)
     first = init_parameters(7, config)
     torch.manual_seed(2)
     torch.rand(3)
     assert torch.equal(first, init_parameters(7, config))
     assert not torch.equal(first, init_parameters(8, config))
-    assert first[: 4 * config.hidden_width].abs().max() <= 0.5
-    assert first[4 * config.hidden_width :].abs().max() <= math.sqrt(6 / config.hidden_width)
+    assert first[:low].abs().max() <= 0.5
+    assert first[low:].abs().max() <= math.sqrt(6 / config.hidden_width)
 
 
 def test_seeds_are_stable_over_machines_and_differ_in_every_part():

@@ -72,9 +72,11 @@ def test_mask_1_keeps_the_image_and_removes_all_of_it():
     scores = score_masks(torch.ones(3, 1, 5, 6), world, classify, MicroBatch(8))
     for n in range(3):
         target = world.target_N[n].item()
-        assert scores.kept[n, 0].item() == pytest.approx(seen(world.image_NCHW[n], target)[0])
+        assert scores.kept[n, 0].item() == pytest.approx(
+            seen(world.image_NCHW[n], target)[0], abs=1e-6
+        )
         baseline = world.baseline_NLCHW[n, 1]
-        assert scores.removed[n, 0].item() == pytest.approx(seen(baseline, target)[0])
+        assert scores.removed[n, 0].item() == pytest.approx(seen(baseline, target)[0], abs=1e-6)
 
 
 def test_hard_masks_and_stored_masks_are_scored_alike():

@@ -10,6 +10,7 @@ from inr_core.game.perturbation import PerturbationConfig, baselines
 from inr_core.game.scene import Scene
 from inr_core.masks.mask import Canvas, MaskConfig, coarse_mask
 from inr_core.masks.siren import SirenConfig, init_parameters
+from inr_core.optimisation.evidence import Source
 from inr_core.optimisation.start import (
     StartConfig,
     fitted_start,
@@ -58,7 +59,7 @@ def start(previous=None, count=1, fixed=False, **changes):
         [(0.02, 0.5)] * 2,
         scene_of(count),
         logits_of,
-        None,
+        Source(),
         MASK,
         config,
         MicroBatch(64),
