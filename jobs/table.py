@@ -21,6 +21,13 @@ def table(
     folder: Annotated[Path, typer.Argument(help="Folder of rows that `measure` recorded.")] = ROWS,
     images: Annotated[str | None, typer.Option(help="Only of this set of images.")] = None,
     model: Annotated[str | None, typer.Option(help="Only of this classifier.")] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out this row: one of few images leaves few of all; repeatable.",
+            metavar="ROW",
+        ),
+    ] = None,
     first: Annotated[
         str | None, typer.Option(help="Row that stands first: differences are to it.")
     ] = None,
@@ -51,6 +58,12 @@ def table(
     ]
     if not rows:
         raise RequestError(f"{folder}: holds no row of these images and this classifier")
+    for name in without or []:
+        if name not in {row.name for row in rows}:
+            raise RequestError(f"--without {name}: no such row; there are {_names(rows)}")
+    rows = [row for row in rows if row.name not in (without or [])]
+    if not rows:
+        raise RequestError("--without: leaves no row")
     if first is not None and first not in {row.name for row in rows}:
         raise RequestError(f"--first {first}: no such row; there are {_names(rows)}")
     rows.sort(key=lambda row: row.name != first)

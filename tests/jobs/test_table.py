@@ -50,6 +50,20 @@ def test_one_row_alone_has_ranks_and_no_disagreement(here, xaipipe):
     assert "| removed | - |  |" in (here / "t.md").read_text()
 
 
+def test_a_row_of_few_images_can_be_left_out(here, xaipipe):
+    record(here / "rows", "ours", "inr", 128, {"kept": 0.5, "removed": 0.1})
+    record(here / "rows", "ep", "ep", 3200, {"kept": 0.4, "removed": 0.3})
+    code, text = xaipipe("table", "rows", "--without", "ep")
+    assert code == 0 and "metric 1 2 ours 1 1" in text and "ep" not in text.split(), text
+    for names, message in (
+        (("rise",), "--without rise: no such row; there are ep, ours"),
+        (("ep", "ours"), "--without: leaves no row"),
+    ):
+        given = [part for name in names for part in ("--without", name)]
+        code, text = xaipipe("table", "rows", *given)
+        assert code == 2 and message in text, text
+
+
 def test_a_figure_that_cannot_be_written_is_said_first(here, xaipipe):
     (here / "folder").mkdir()
     code, text = xaipipe("table", "nowhere", "--plot", "folder")
