@@ -29,6 +29,7 @@ from inr_core import (
 )
 from inr_core.explain import explain_together
 from inr_core.game import scenes
+from inr_core.masks import area
 from inr_core.metrics import final
 from inr_core.optimisation import fit, slots, start
 
@@ -163,6 +164,8 @@ VARIANTS = {
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_no_step_waits_for_a_value_or_uses_the_cpu(changes, monkeypatch):
+    # All iterations are alike, and made up of operations that are slow on the meta device.
+    monkeypatch.setitem(area.ITERATIONS, torch.float32, 2)
     recorder, changes = Recorder(monkeypatch, NoValues), {**changes}
     microbatch = MicroBatch(8, dtype=changes.pop("dtype", None))
     with MadeUp():
