@@ -10,13 +10,11 @@ from typing import Annotated, Any
 import typer
 
 import pipeline
-import pipeline.benchmark
-import pipeline.run
 from jobs import analyses
 from jobs.console import Console
 from jobs.evaluate import COPY, SHOWN
+from jobs.finished import finished
 from jobs.options import takes_job
-from jobs.progress import progress
 from pipeline import RequestError, analysis, evaluation, results
 from pipeline.paths import redacted
 
@@ -71,11 +69,13 @@ def measure(
     second, copy = _others(job, judge, judge_weights, copy_weights)
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder:
         out = job.out or f"{folder}/out"
-        reader, seconds, failed = _explained(job, out, console)
+        spent: list[float] = []
+        reader, explained, failed = finished(job, out, console, spent)
+        seconds = sum(spent) / explained if spent and explained else None
         repeats = []
         if again is not None:
             other = job.model_copy(update={"seed": again})
-            repeats = [_explained(other, f"{out}-seed{again}", console)[0]]
+            repeats = [finished(other, f"{out}-seed{again}", console)[0]]
         terms = analysis.AnalysisTerms(
             gpus=job.gpus, workers=job.workers, address=job.address, root=job.root
         )
@@ -128,19 +128,6 @@ def _others(
 
 def _first(manifest: str | tuple[str, ...]) -> str:
     return manifest if isinstance(manifest, str) else manifest[0]
-
-
-def _explained(
-    job: pipeline.Job, out: str, console: Console
-) -> tuple[pipeline.RunReader, float | None, int]:
-    """The finished run, the processor seconds of an image where they are known, and failures."""
-    spent: list[float] = []
-    with pipeline.run.prepared(job.model_copy(update={"out": out})) as request:
-        workers = pipeline.benchmark.clocked(request, spent)
-        with progress(console) as report:
-            summary = pipeline.run.run(request, report, workers)
-    seconds = sum(spent) / summary.explained if spent and summary.explained else None
-    return pipeline.read(out), seconds, summary.failed + summary.failed_before
 
 
 def _name(job: pipeline.Job) -> str:

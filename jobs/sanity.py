@@ -13,10 +13,9 @@ import typer
 from rich.table import Table
 
 import pipeline
-import pipeline.run
 from jobs.console import Console
+from jobs.finished import finished
 from jobs.options import takes_job
-from jobs.progress import progress
 from jobs.target import check_target
 from pipeline import RequestError, classifiers, copies, results
 from pipeline.paths import all_redacted, redacted
@@ -59,13 +58,13 @@ def sanity(
     copies.check_copied(job.model)
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder:
         out = (job.out or f"{folder}/out").rstrip("/")
-        intact, failed = _run(job, out, console)
+        intact, _, failed = finished(job, out, console)
         found = copies.Sanity.of(intact)
         again = job.model_copy(update=_explained(intact, Path(folder)))
         for depth in shares:
             console.print(f"depth {depth:g}")
             other = again.model_copy(update=_changed(job, depth, Path(folder)))
-            run, more = _run(other, f"{out}-depth-{depth:g}", console)
+            run, _, more = finished(other, f"{out}-depth-{depth:g}", console)
             found.add(depth, run)
             failed += more
     head = f"{redacted(job.model)}, {job.method}: {intact.images.count_rows()} images"
@@ -90,14 +89,6 @@ def parse_depths(text: str) -> list[float]:
     if not depths or not all(0 <= depth <= 1 for depth in depths):
         raise RequestError(f"--depths {text}: expected shares from 0 to 1, as in {DEPTHS}")
     return sorted(set(depths))
-
-
-def _run(job: pipeline.Job, out: str, console: Console) -> tuple[pipeline.RunReader, int]:
-    """The finished run, and how many images have failed."""
-    with pipeline.run.prepared(job.model_copy(update={"out": out})) as request:
-        with progress(console) as report:
-            summary = pipeline.run.run(request, report)
-    return pipeline.read(out), summary.failed + summary.failed_before
 
 
 def _explained(intact: pipeline.RunReader, folder: Path) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Our objective on plain grids of pixels: what is left of the method without the networks.
 
-Every area of an image has a field of its own on the coarse grid, in place of one conditioned
-network for all areas. The start, exact area, game, outline penalty,
-temperature and rates are ours.
+Every area of an image has a field of its own on the coarse grid, in place of one network for all
+areas. The start, exact area, game, outline penalty, temperature and rates are ours.
 
 Shapes: B images, A areas, P coarse cells, S steps, H, W.
 """
@@ -41,6 +40,13 @@ class PixelsConfig(PeerConfig):
             raise ValueError(f"stride must be at least 1, got {self.stride}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be positive, got {self.temperature}")
+        for name in ("area_weight", "repel_weight"):
+            value, default = (getattr(o, name) for o in (self.objective, ObjectiveConfig()))
+            if value != default:
+                raise ValueError(
+                    f"objective.{name} decides nothing here: areas are exact, and there is one "
+                    f"restart; got {value:g}, leave it out"
+                )
 
     def samples_per_step(self) -> int:
         """Images that the classifier sees for each explained image and step."""

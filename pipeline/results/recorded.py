@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +27,7 @@ from pipeline.results.metrics_table import SCHEMA, MetricsTable
 from pipeline.tables import RunReader, encode_table
 
 ABOUT = b"xaipipe.row"
+ASKED = {"_judge": "judge_weights", "_copy": "copy_weights"}  # whom metrics that end so ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,8 @@ def read_rows(folder: Path) -> list[RecordedRow]:
 def side_by_side(rows: Sequence[RecordedRow]) -> list[tuple[list[RecordedRow], MetricsTable]]:
     """The rows of each set of images and classifier, and their metrics on the images all have.
 
-    A classifier that sees the images in another way, cropped say, is another one.
+    A classifier that sees the images in another way, cropped say, is another one. Metrics that ask
+    a judge, or a copy, are those of the one that most rows have asked.
     """
     groups: dict[tuple[str, ...], list[RecordedRow]] = defaultdict(list)
     for row in rows:
@@ -115,9 +117,25 @@ def _read(file: Path) -> RecordedRow:
     return RecordedRow(**keys, about=about, table=table.cast(SCHEMA))
 
 
+def _most_asked(group: Sequence[RecordedRow], key: str) -> str | None:
+    """Digest of the judge, or copy, that most rows have asked."""
+    asked = Counter(digest for row in group if (digest := row.about.get(key)))
+    return max(asked, key=asked.__getitem__, default=None)
+
+
+def _comparable(row: RecordedRow, most: Mapping[str, str | None]) -> pa.Table:
+    """Its metrics without those that ask another judge, or copy."""
+    table = row.table.replace_schema_metadata(None)
+    for end, digest in most.items():
+        if row.about.get(ASKED[end]) != digest:
+            table = table.filter(pc.invert(pc.ends_with(table["metric"], end)))
+    return table
+
+
 def _shared(group: Sequence[RecordedRow]) -> MetricsTable:
     """Of equal (id, class) alone: one set of images for the whole table."""
-    whole = pa.concat_tables([row.table.replace_schema_metadata(None) for row in group])
+    most = {end: _most_asked(group, key) for end, key in ASKED.items()}
+    whole = pa.concat_tables([_comparable(row, most) for row in group])
     counts = whole.group_by(["id", "target"]).aggregate([("run", "count_distinct")])
     shared = counts.filter(pc.equal(counts["run_count_distinct"], len(group)))
     if not len(shared):

@@ -3,10 +3,10 @@
 import pyarrow as pa
 from PIL import Image
 
-from pipeline.results import SCHEMA, RecordedRow
+from pipeline.results import SCHEMA, RecordedRow, read_rows, side_by_side
 
 
-def record(folder, name, method, passes, values):
+def record(folder, name, method, passes, values, **more):
     """values: {metric: value}, of two images at two areas."""
     rows = [
         {"run": name, "method": method, "id": id_, "target": 1, "target_name": "t"}
@@ -16,7 +16,7 @@ def record(folder, name, method, passes, values):
         for id_ in "ab"
     ]
     asked = {"method": method, "weights": "w", "seed": 0, "preprocess": {}}
-    about = {"fingerprint": asked, "passes": passes}
+    about = {"fingerprint": asked, "passes": passes, **more}
     about |= {"cpu_seconds": None, "versions": {"xaipipe": None, "torch": "2"}}
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     keys = {"images": "photos", "model": "torchvision:x", "name": name}
@@ -48,6 +48,18 @@ def test_one_row_alone_has_ranks_and_no_disagreement(here, xaipipe):
     code, text = xaipipe("table", "rows", "--markdown", "t.md", "--plot", "t.png")
     assert code == 0 and "metric 1 2 centre 1 1" in text and "in the mean" not in text
     assert "| removed | - |  |" in (here / "t.md").read_text()
+
+
+def test_scores_of_another_judge_are_not_held_against_each_other(here, xaipipe):
+    for name, judge in (("a", "j"), ("b", "j"), ("c", "other"), ("d", None)):
+        values = {"kept": 0.5, "kept_judge": 0.4}
+        record(here / "rows", name, "inr", 1, values, judge_weights=judge)
+    code, text = xaipipe("table", "rows", "--markdown", "t.md")
+    assert code == 0, text
+    shared = dict(side_by_side(read_rows(here / "rows"))[0][1].values("kept_judge"))
+    assert {row for area in shared.values() for row in area} == {"a", "b"}
+    kept = side_by_side(read_rows(here / "rows"))[0][1].values("kept")
+    assert {row for area in kept.values() for row in area} == set("abcd")
 
 
 def test_a_row_of_few_images_can_be_left_out(here, xaipipe):

@@ -140,6 +140,12 @@ def test_the_place_is_found_with_exact_areas_and_better_than_by_chance():
     assert hard[2:16, 2:16].sum() / hard.sum() > 0.9
 
 
+@pytest.mark.parametrize("name", ["repel_weight", "area_weight"])
+def test_settings_that_would_decide_nothing_are_refused(name):
+    with pytest.raises(ValueError, match=f"objective.{name} decides nothing"):
+        PixelsConfig(objective=ObjectiveConfig(**{name: 5.0}))
+
+
 @pytest.mark.parametrize("bad", [{"stride": 0}, {"temperature": 0.0}])
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
