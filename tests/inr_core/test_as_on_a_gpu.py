@@ -34,12 +34,13 @@ from inr_core.metrics import final
 from inr_core.optimisation import fit, slots, start
 
 SIZE, IMAGES, SLOTS = 16, 6, 8
+NETWORK = SirenConfig(hidden_width=8, sine_layers=2, conditioned=False)
 CONFIG = InrConfig(
     areas=(0.1, 0.2),
     restarts=3,
     rounds=2,
     round_score=0.0,
-    mask=MaskConfig(network=SirenConfig(hidden_width=8, sine_layers=2), stride=2, points=6),
+    mask=MaskConfig(network=NETWORK, stride=2, points=6),
     start=StartConfig(passes=2, fit_steps=3),
     optimise=OptimiseConfig(steps=4, areas_per_step=2),
 )

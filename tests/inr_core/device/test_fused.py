@@ -24,7 +24,7 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ 
 def all_fused():
     """Every fused function that a step calls, and what it is given: 2 networks, 2 areas."""
     canvas = Canvas.of((8, 8), 2, torch.zeros(()))
-    network = SirenConfig(hidden_width=4, sine_layers=2)
+    network = SirenConfig(hidden_width=4, sine_layers=2, conditioned=False)
     theta = torch.stack([init_parameters(n, network) for n in range(2)])
     areas = torch.tensor([[0.2, 0.4]] * 2)
     field, weight = torch.randn(2, 2, 16, generator=RANDOM), torch.full((2, 2, 16), 1 / 16)
