@@ -10,21 +10,28 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-AGAIN_S = 0.05  # until an interrupt that Python could not raise is raised again
+AGAIN_S = 0.05  # until an interrupt that could not be raised is raised again
+PATIENCE_S = 5.0  # with an import that goes on
+IMPORTING = "<frozen importlib._bootstrap>"  # where frames of all imports are
 
 
 class Interrupts:
     """Signals that end a run like Ctrl-C: what was committed stays.
 
-    seen  whether there was one
+    One that comes while something is imported waits for its end: libraries let an import fail
+    and go on without it, whatever was raised, and some are killed by it. The next one does not
+    wait.
+
+    seen  whether there was one; since: when
     """
 
     def __init__(self) -> None:
-        self.seen = False
+        self.seen, self.since = False, 0.0
 
     def catch(self) -> None:
         """Until the process ends; what it was told to ignore (nohup) stays ignored."""
@@ -39,8 +46,21 @@ class Interrupts:
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.seen and number in (signal.SIGTERM, signal.SIGHUP):
             return  # it is ending already; a terminal that closes sends several
-        self.seen = True
+        first = not self.seen
+        if first:
+            self.seen, self.since = True, time.monotonic()
+        if (first or number == signal.SIGALRM) and self._waits(frame):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+            return
         raise KeyboardInterrupt
+
+    def _waits(self, frame: FrameType | None) -> bool:
+        """Whether an import is going on, and has not for too long."""
+        if signal.getsignal(signal.SIGALRM) != self._interrupt:
+            return False  # nothing would raise it again
+        while frame is not None and frame.f_code.co_filename != IMPORTING:
+            frame = frame.f_back
+        return frame is not None and time.monotonic() - self.since < PATIENCE_S
 
     def _not_raised(self, found: Any) -> None:
         """An interrupt within a callback of Python's own (of imports, say) would be lost."""

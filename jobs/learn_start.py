@@ -82,7 +82,12 @@ def learn_start(
     lessons = []
     for reader in readers:
         own = learning.lessons_of(
-            reader, root=root, limit=limit, mosaics=mosaics, device=device.value
+            reader,
+            root=root,
+            limit=limit,
+            mosaics=mosaics,
+            device=device.value,
+            report=lambda images: console.print(f"{images} images") if images % 100 == 0 else None,
         )
         left_out = f", {own.unreadable} could not be read" * bool(own.unreadable)
         console.print(f"{reader.store.uri}: {own.images} images{left_out}, {len(own)} lessons")

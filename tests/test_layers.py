@@ -72,6 +72,7 @@ MAY: dict[str, tuple[str, ...]] = {  # room -> what it may import; nothing that 
         "pipeline.manifest",
         "pipeline.classifiers",
         "pipeline.job",
+        "pipeline.starts",
         "pipeline.run.cluster",
         "pipeline.run",
     ),

@@ -9,6 +9,7 @@ from pipeline.manifest import Manifest
 from pipeline.paths import all_redacted
 from pipeline.run import classifier_of, manifest_of
 from pipeline.run.cluster import is_there
+from pipeline.starts import read_start
 from pipeline.submission.files import is_local, local_inputs, manifests, model_path
 
 GLOB = "*?["
@@ -27,11 +28,13 @@ def check_here(job: Job) -> Manifest | None:
         pattern = one.key == "manifest" and any(sign in str(one.path) for sign in GLOB)
         if not one.path.exists() and not pattern:
             raise RequestError(
-                f"--{one.key} {one.path}: there is no such file on this machine; expected one, "
+                f"{one.flag} {one.path}: there is no such file on this machine; expected one, "
                 "or a URL that the cluster can read"
             )
     if job.weights is not None:
         check_weights(job.weights)
+    if job.start_file is not None and is_local(job.start_file):
+        read_start(job.start_file)
     classifier = _classifier(job)
     if classifier is None or not all(map(is_local, manifests(job))):
         return None

@@ -29,6 +29,11 @@ class LocalPath:
     path: Path
 
     @property
+    def flag(self) -> str:
+        """The option that names it."""
+        return "--start" if self.key == "start_file" else f"--{self.key}"
+
+    @property
     def bytes(self) -> int:
         """Of the file, or of all in the folder."""
         if not self.path.is_dir():

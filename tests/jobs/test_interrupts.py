@@ -34,6 +34,27 @@ def hang():
 """
 
 
+SLOW = """
+import time
+from pathlib import Path
+
+Path("importing").touch()
+time.sleep({})
+"""
+GREEDY = """
+import time
+
+try:
+    import slow
+except:
+    pass
+
+
+def hang():
+    time.sleep(100)
+"""
+
+
 @pytest.fixture
 def start(here):
     """Starts a command; whatever is still running at the end is killed."""
@@ -128,6 +149,29 @@ def test_once_is_enough_while_a_server_is_silent(start, here):
 def test_once_is_enough_where_python_ignores_it(start, here):
     (here / "factory.py").write_text(FACTORY)
     code, text = end(start("run", *JOB, *SHORT, "--model", "python:factory:hang"))
+    assert code == 130 and not Path("out").exists(), text
+
+
+def test_while_a_library_does_without_an_import_that_fails(here, start):
+    """Not lost in its `except:`."""
+    (here / "slow.py").write_text(SLOW.format(1.5))
+    (here / "factory.py").write_text(GREEDY)
+    process = start("run", *JOB, *SHORT, "--model", "python:factory:hang")
+    until((here / "importing").exists)
+    process.send_signal(signal.SIGINT)
+    code, text = end(process)
+    assert code == 130 and not Path("out").exists(), text
+
+
+def test_an_import_that_does_not_end_is_not_waited_for(here, start):
+    (here / "factory.py").write_text(SLOW.format(100))
+    process = start("run", *JOB, *SHORT, "--model", "python:factory:hang")
+    until((here / "importing").exists)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None  # it waits
+    process.send_signal(signal.SIGINT)
+    code, text = end(process)
     assert code == 130 and not Path("out").exists(), text
 
 

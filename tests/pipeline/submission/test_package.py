@@ -44,6 +44,8 @@ def sent(job):
     [
         ({"manifest": "gone.csv"}, "--manifest gone.csv: there is no such file on this machine"),
         ({"weights": "gone.pth"}, "--weights gone.pth: there is no such file"),
+        ({"start_file": "gone.pth"}, "--start gone.pth: there is no such file"),
+        ({"start_file": "w.pth"}, "--start w.pth: does not fit a learned start"),
         ({"root": "gone"}, "--root gone: there is no such file"),
         ({"model": "export:gone.pt2"}, "--model gone.pt2: there is no such file"),
         ({"model": "hf:./gone"}, "--model gone: there is no such file"),
