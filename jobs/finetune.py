@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobs.console import Console
+from jobs.device import Device
 from jobs.options import parse_select
 from jobs.target import check_target
 from pipeline import copies
 from pipeline import manifest as manifests
-
-
-class Device(Enum):
-    cpu = "cpu"
-    cuda = "cuda"
-
 
 DEFAULTS = copies.TuneConfig()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +10,9 @@ import typer
 
 import pipeline
 from jobs.console import Console
+from jobs.device import Device
 from jobs.target import check_target
 from pipeline import learning, starts
-
-
-class Device(Enum):
-    cpu = "cpu"
-    cuda = "cuda"
-
 
 DEFAULTS = learning.LearnConfig()
 

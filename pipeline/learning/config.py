@@ -11,7 +11,7 @@ from pipeline.errors import RequestError
 class LearnConfig:
     """How a start is learnt.
 
-    epochs         times that every lesson, and its mirror image, is seen
+    epochs         times that every lesson, or its mirror image, is seen
     learning_rate  of AdamW at the beginning; it falls to 0 along a cosine
     mosaics        also learn from 2 x 2 mosaics of the images, whose evidence lies in one cell:
                    from single photographs alone it would be learnt that whatever looks like an

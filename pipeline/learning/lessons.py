@@ -5,9 +5,10 @@ Shapes: N lessons, K clues and the evidence, A areas, h x w cells, C channels, H
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -95,16 +96,17 @@ def lessons_of(
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     waiting: list[_Seen] = []
     images = unreadable = 0
-    for one, loaded in prefetch(_first(run.each_explained(), limit), load, ahead=2 * AT_ONCE):
+    for one, loaded in prefetch(islice(run.each_explained(), limit), load, ahead=2 * AT_ONCE):
         if isinstance(loaded, ImageError):
             unreadable += 1
             continue
         waiting.append(_seen(one, loaded))
-        images += 1
         found.append(teacher(waiting[-1]))
-        if mosaics and len(waiting) == CELLS:
-            found += map(teacher, _mosaics(waiting, images // CELLS))
-        waiting = waiting[-(images % CELLS) :] if images % CELLS else []
+        images += 1
+        if len(waiting) == CELLS:
+            if mosaics:
+                found += map(teacher, _mosaics(waiting, images // CELLS))
+            waiting = []
         report(images)
     if not found:
         raise RequestError(f"{run.store.uri}: no image of it can be read; nothing to learn from")
@@ -144,10 +146,6 @@ def _settings(run: RunReader) -> tuple[PathConfig, PerturbationConfig]:
             "with another perturbation.kind"
         )
     return config.start, config.perturbation
-
-
-def _first(each: Iterator[ExplainedImage], limit: int | None) -> Iterator[ExplainedImage]:
-    return (one for _, one in zip(range(limit), each, strict=False)) if limit else each
 
 
 def _loaded(one: ExplainedImage, *, originals: Originals, classifier: Classifier) -> Tensor:
