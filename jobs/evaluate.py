@@ -166,7 +166,8 @@ def evaluate(
     if markdown is not None:
         markdown.write_text(summary(table), encoding="utf-8")
     if plot is not None:
-        results.draw_frontier(results.points_of(table.rows(results.PLOTTED))).save(plot, "PNG")
+        page = results.draw_plots([results.frontier_plot(table, ", ".join(readers))])
+        page.save(plot, "PNG")
     console.print(f"all values: {target}")
     if failed:
         raise typer.Exit(3)

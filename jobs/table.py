@@ -35,7 +35,8 @@ def table(
         Path | None, typer.Option(help="Also write the main metrics as tables in Markdown.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Also draw scores against passes of the classifier, as PNG.")
+        Path | None,
+        typer.Option(help="Also draw scores against passes, and against perimeters, as PNG."),
     ] = None,
 ) -> None:
     """Print rows that `xaipipe measure` recorded: a table a metric, 95 % intervals over images.
@@ -46,7 +47,7 @@ def table(
 
     [bold]Example[/]
 
-      xaipipe table rows --first inr --markdown table.md --plot anytime.png
+      xaipipe table rows --first inr --markdown table.md --plot table.png
     """
     console = Console()
     check_target("--markdown", markdown)
@@ -76,7 +77,7 @@ def table(
         ranks = results.Ranks.of(shared, SUMMARY)
         show_ranks(ranks, console)
         texts.append(f"{head}\n\n{summary(shared)}\n{ranks_in_markdown(ranks)}")
-        plots.append(results.anytime_plot(group, shared, head))
+        plots += [results.anytime_plot(group, shared, head), results.frontier_plot(shared, head)]
     if markdown is not None:
         markdown.write_text("\n".join(texts), encoding="utf-8")
     if plot is not None:

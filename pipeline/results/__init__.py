@@ -7,11 +7,11 @@ from pipeline.doors import lazy
 if TYPE_CHECKING:
     from pipeline.results.alignment import same_class
     from pipeline.results.animation import animate
-    from pipeline.results.anytime import anytime_plot, scores_apart
+    from pipeline.results.anytime import anytime_plot
     from pipeline.results.drawing import LONGEST_SIDE, Drawing, Picture
     from pipeline.results.explained import Model, head_of, model_of
     from pipeline.results.findings import Finding, Truth, find, read_truths
-    from pipeline.results.frontier import PLOTTED, draw_frontier, points_of
+    from pipeline.results.frontier import frontier_plot
     from pipeline.results.gallery import Gallery, comparison, contact_sheets
     from pipeline.results.intervals import Interval, difference, in_short, interval, mean_interval
     from pipeline.results.metrics_table import SCHEMA, MetricsTable, write_table
@@ -26,5 +26,6 @@ if TYPE_CHECKING:
         read_rows,
         side_by_side,
     )
+    from pipeline.results.score_gap import score_gaps
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import fmean
 
-from pipeline.results.intervals import Interval, mean_interval
 from pipeline.results.metrics_table import MetricsTable
 from pipeline.results.plotting import Dot, Line, Plot
 from pipeline.results.recorded import RecordedRow
+from pipeline.results.score_gap import GAP, score_gaps
 
 X = "passes of the classifier for an image, without those for scores"
-Y = "score kept - score removed, mean over areas: up is better"
 OURS = {"start": "inr"}  # what inr begins with is its first point
 
 
@@ -22,35 +20,20 @@ def anytime_plot(rows: Sequence[RecordedRow], table: MetricsTable, title: str) -
     rows  of one classifier and one set of images, and `table`, their metrics
     What needs no pass is a dashed level, as it is there from the beginning.
     """
-    apart = scores_apart(table)
+    gaps = score_gaps(table)
     of_method: dict[str, list[RecordedRow]] = defaultdict(list)
     for row in rows:
-        if row.name in apart:
+        if row.name in gaps:
             method = row.about["fingerprint"]["method"]
             of_method[OURS.get(method, method)].append(row)
     lines = []
     for method, own in of_method.items():
         free = [row for row in own if not row.about["passes"]]
-        lines += [Line(name=row.name, level=apart[row.name].mean) for row in free]
+        lines += [Line(name=row.name, level=gaps[row.name].mean) for row in free]
         if paid := [row for row in own if row.about["passes"]]:
-            dots = [Dot(row.about["passes"], apart[row.name], row.name) for row in paid]
+            dots = [Dot(row.about["passes"], gaps[row.name], row.name) for row in paid]
             lines.append(Line(name=method, dots=dots, joined=_best_by_then(dots), stepped=True))
-    return Plot(title=title, x=X, y=Y, lines=lines, log=True)
-
-
-def scores_apart(table: MetricsTable) -> dict[str, Interval]:
-    """Of each row of the table: score kept minus removed, mean over areas, then over images."""
-    kept, removed = table.values("kept"), table.values("removed")
-    of_rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for area in kept.keys() & removed.keys():
-        for row in kept[area].keys() & removed[area].keys():
-            one, other = kept[area][row], removed[area][row]
-            for image in one.keys() & other.keys():
-                of_rows[row][image].append(one[image] - other[image])
-    return {
-        row: mean_interval([fmean(values) for values in images.values()])
-        for row, images in of_rows.items()
-    }
+    return Plot(title=title, x=X, y=GAP, lines=lines, log=True)
 
 
 def _best_by_then(dots: Sequence[Dot]) -> list[tuple[float, float]]:

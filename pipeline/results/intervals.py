@@ -33,7 +33,8 @@ class Interval:
         """`.53 [.40 .66]`; without the ends where they are unknown."""
         if self.images < 2:
             return in_short(self.mean)
-        return f"{in_short(self.mean)} [{in_short(self.low)} {in_short(self.high)}]"
+        short = in_short if _is_tiny(self.mean) else _two_digits
+        return f"{short(self.mean)} [{short(self.low)} {short(self.high)}]"
 
 
 NOTHING = Interval(mean=math.nan, low=math.nan, high=math.nan, images=0)
@@ -79,8 +80,14 @@ def share_interval(values: ArrayLike) -> Interval:
 
 def in_short(value: float) -> str:
     """Two digits without the leading zero: .12, -.05, 1.36; what they do not show as a power."""
-    if 0 < abs(value) < 0.0005:
-        return f"{value:.0e}"
+    return f"{value:.0e}" if _is_tiny(value) else _two_digits(value)
+
+
+def _is_tiny(value: float) -> bool:
+    return 0 < abs(value) < 0.0005
+
+
+def _two_digits(value: float) -> str:
     text = f"{value:.2f}"
     return text.replace("0.", ".", 1) if abs(value) < 0.995 else text
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -73,11 +72,6 @@ class MetricsTable:
         """The same with these metrics alone."""
         wanted = pa.array(metrics, pa.string())
         return MetricsTable(self.table.filter(pc.is_in(self.table["metric"], value_set=wanted)))
-
-    def rows(self, metrics: Sequence[str]) -> list[dict[str, Any]]:
-        """Of some metrics."""
-        rows: list[dict[str, Any]] = self.only(metrics).table.to_pylist()
-        return rows
 
     def write(self, uri: str) -> None:
         """All of it as one Parquet file, at a path or URL."""

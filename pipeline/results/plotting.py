@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 660, 400
 ROOM = 1.4  # at both ends of a logarithmic axis, a factor
 TEXT = {"type": "text", "align": "left", "fontSize": 12}
 ABOVE, BELOW, BESIDE = ({**TEXT, "dx": dx, "dy": dy} for dx, dy in ((5, -10), (5, 14), (9, 1)))
+RANGE = {"type": "rule", "opacity": 0.4}
 ACROSS = {"x": {"value": 0}, "x2": {"value": WIDTH}}  # the whole plot
 WORDS = {"text": {"field": "label"}, "color": {"value": "black"}}
 PALETTE = (  # of the lines in turn
@@ -34,11 +35,15 @@ PALETTE = (  # of the lines in turn
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A mean with its interval at a place of the x axis, and the word that stands beside it."""
+    """A mean with its interval at a place of the x axis, and the word that stands beside it.
+
+    ends  of the interval of x, if it has one
+    """
 
     x: float
     y: Interval
     label: str = ""
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,7 @@ def draw_plots(plots: Sequence[Plot]) -> Image.Image:
 
 def _spec(plot: Plot) -> dict[str, Any]:
     dots = [_dot(line, dot) for line in plot.lines for dot in line.dots]
+    wide = [dot for dot in dots if "left" in dot]
     levels = [
         {"line": line.name, "y": line.level, "label": "" if line.dots else line.name}
         for line in plot.lines
@@ -92,6 +98,9 @@ def _spec(plot: Plot) -> dict[str, Any]:
         _layer(levels, {"type": "rule", "strokeDash": [5, 4], "size": 2}, **ACROSS),
         _layer(levels, BELOW, **WORDS, x=ACROSS["x"]),
         _layer(dots, {"type": "rule", "opacity": 0.4}, y=_axis(plot, "low"), y2={"field": "high"}),
+        _layer(
+            wide, {"type": "rule", "opacity": 0.4}, x=_axis(plot, "left"), x2={"field": "right"}
+        ),
         _layer(joined[False], {"type": "line"}),
         _layer(joined[True], {"type": "line", "interpolate": "step-after"}),
         _layer(dots, {"type": "circle", "size": 80, "opacity": 1}),
@@ -126,12 +135,16 @@ def _labelled(
 
 
 def _dot(line: Line, dot: Dot) -> dict[str, Any]:
-    mean, low, high = (
-        value if math.isfinite(value) else dot.y.mean
-        for value in (dot.y.mean, dot.y.low, dot.y.high)
-    )
-    place = {"line": line.name, "x": dot.x, "label": dot.label}
-    return {**place, "y": mean, "low": low, "high": high}
+    low, high = _known(dot.y.mean, (dot.y.low, dot.y.high))
+    place = {"line": line.name, "label": dot.label, "x": dot.x, "y": dot.y.mean}
+    if dot.ends is not None:
+        place |= dict(zip(("left", "right"), _known(dot.x, dot.ends), strict=True))
+    return {**place, "low": low, "high": high}
+
+
+def _known(mean: float, ends: tuple[float, float]) -> list[float]:
+    """The ends of an interval; the mean in place of those that are unknown."""
+    return [end if math.isfinite(end) else mean for end in ends]
 
 
 def _ends(plot: Plot) -> tuple[float, float]:
@@ -142,9 +155,10 @@ def _ends(plot: Plot) -> tuple[float, float]:
 
 def _axis(plot: Plot, field: str) -> dict[str, Any]:
     """Not from zero: what differs is small."""
-    title = plot.x if field == "x" else plot.y
+    is_x = field in ("x", "left")
+    title = plot.x if is_x else plot.y
     axis: dict[str, Any] = {"field": field, "type": "quantitative", "title": title}
-    if field != "x" or not plot.log:
+    if not is_x or not plot.log:
         return {**axis, "scale": {"zero": False, "padding": 24}}
     left, right = _ends(plot)
     low, high = left / ROOM, right * ROOM

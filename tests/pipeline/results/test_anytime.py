@@ -1,12 +1,12 @@
 """The anytime figure: what stands where, by hand, and that it is drawn there."""
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipeline.results import SCHEMA, MetricsTable, RecordedRow, anytime_plot, draw_plots
 from pipeline.results.intervals import mean_interval
 from pipeline.results.plotting import PALETTE, Dot, Line, Plot
+from tests.pipeline.results.plots import middle
 
 
 def recorded(name, method, passes, kept, removed):
@@ -59,15 +59,6 @@ def test_a_line_joins_what_is_best_by_then_and_free_rows_are_levels():
     ]
     assert [dot.label for dot in lines["inr"].dots] == ["ours", "start", "worse", "quick", "slip"]
     assert lines["centre"].level == pytest.approx(-0.1) and not lines["centre"].dots
-
-
-def middle(page, colour):
-    """Where a colour lies: its mean column and row."""
-    rgb = [int(colour[n : n + 2], 16) for n in (1, 3, 5)]
-    apart = np.abs(np.array(page).astype(int) - rgb).sum(axis=2)
-    rows, columns = np.nonzero(apart < 60)
-    assert len(rows) > 30
-    return columns.mean(), rows.mean()
 
 
 def test_dots_are_drawn_where_they_stand_on_a_logarithmic_axis():

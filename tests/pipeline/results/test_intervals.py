@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.results import difference, interval
+from pipeline.results import Interval, difference, interval
 from pipeline.results.intervals import mean_interval, share_interval
 
 
@@ -56,4 +56,7 @@ def test_an_interval_as_text():
     half = 12.7062 * 0.05
     assert str(found) == f".15 [-.{round(100 * (half - 0.15))} .{round(100 * (half + 0.15))}]"
     assert str(mean_interval([0.5])) == ".50" and str(mean_interval([1.0])) == "1.00"
+    near = Interval(mean=0.01, low=-8e-05, high=0.02, images=2)
+    assert str(near) == ".01 [-.00 .02]"  # a power would look large beside it
+    assert str(mean_interval([2e-4, 2e-4])) == "2e-04 [2e-04 2e-04]"
     assert str(mean_interval([-0.25])) == "-.25" and str(mean_interval([0.999])) == "1.00"
