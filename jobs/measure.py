@@ -12,8 +12,9 @@ import typer
 import pipeline
 from jobs import analyses
 from jobs.console import Console
-from jobs.evaluate import COPY, SHOWN
+from jobs.evaluate import COPY
 from jobs.finished import finished
+from jobs.metric_tables import SHOWN
 from jobs.options import takes_job
 from pipeline import RequestError, analysis, evaluation, results
 from pipeline.paths import redacted

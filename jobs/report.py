@@ -8,7 +8,8 @@ import typer
 
 import pipeline
 from jobs.console import Console
-from jobs.evaluate import SHOWN, SUMMARY, run_names
+from jobs.evaluate import run_names
+from jobs.metric_tables import SHOWN, SUMMARY
 from pipeline import report as report_page
 
 

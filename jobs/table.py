@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from jobs.console import Console
-from jobs.evaluate import SUMMARY, report, summary
 from jobs.measure import ROWS
+from jobs.metric_tables import SUMMARY, differences, report, summary
 from jobs.ranks import ranks_in_markdown, show_ranks
 from jobs.target import check_target
 from pipeline import RequestError, results
@@ -32,7 +32,8 @@ def table(
         str | None, typer.Option(help="Row that stands first: differences are to it.")
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="Also write the main metrics as tables in Markdown.")
+        Path | None,
+        typer.Option(help="Also write the main metrics, differences and ranks in Markdown."),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -76,7 +77,8 @@ def table(
         report(shared, console)
         ranks = results.Ranks.of(shared, SUMMARY)
         show_ranks(ranks, console)
-        texts.append(f"{head}\n\n{summary(shared)}\n{ranks_in_markdown(ranks)}")
+        parts = f"## {head}", summary(shared), differences(shared), ranks_in_markdown(ranks)
+        texts.append("\n\n".join(part.rstrip("\n") for part in parts if part.strip()) + "\n")
         plots += [results.anytime_plot(group, shared, head), results.frontier_plot(shared, head)]
     if markdown is not None:
         markdown.write_text("\n".join(texts), encoding="utf-8")

@@ -33,7 +33,8 @@ class Interval:
         """`.53 [.40 .66]`; without the ends where they are unknown."""
         if self.images < 2:
             return in_short(self.mean)
-        short = in_short if _is_tiny(self.mean) else _two_digits
+        small = max(abs(self.low), abs(self.high)) < 0.005
+        short = in_short if small else _two_digits
         return f"{short(self.mean)} [{short(self.low)} {short(self.high)}]"
 
 

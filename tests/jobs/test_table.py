@@ -39,6 +39,9 @@ def test_ranks_disagreement_and_the_figure(here, xaipipe):
     )
     lines = (here / "t.md").read_text().splitlines()
     assert "| ours | 1 | 1 | 3 |" in lines and "| perimeter | -1.00 | -.33 |  |" in lines
+    assert "| ours minus | 0.1 | 0.2 |" in lines
+    assert "| ep, removed | -.20 [-.20 -.20] | -.20 [-.20 -.20] |" in lines
+    assert "| centre, perimeter | .20 [.20 .20] | .20 [.20 .20] |" in lines
     with Image.open("t.png") as page:
         assert page.width > 500
 

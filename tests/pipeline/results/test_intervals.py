@@ -58,5 +58,7 @@ def test_an_interval_as_text():
     assert str(mean_interval([0.5])) == ".50" and str(mean_interval([1.0])) == "1.00"
     near = Interval(mean=0.01, low=-8e-05, high=0.02, images=2)
     assert str(near) == ".01 [-.00 .02]"  # a power would look large beside it
+    middle = Interval(mean=2e-4, low=-0.06, high=0.06, images=2)
+    assert str(middle) == ".00 [-.06 .06]"
     assert str(mean_interval([2e-4, 2e-4])) == "2e-04 [2e-04 2e-04]"
     assert str(mean_interval([-0.25])) == "-.25" and str(mean_interval([0.999])) == "1.00"
