@@ -101,7 +101,7 @@ def summary(table: results.MetricsTable) -> str:
 def differences(table: results.MetricsTable) -> str:
     """Markdown: the first run minus each other one with 95 % intervals, a column per area."""
     first, *others = table.runs()
-    lines = []
+    lines: list[str] = []
     for metric in PAIRED if others else ():
         values = table.values(metric)
         if values and not lines:

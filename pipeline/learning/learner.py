@@ -37,8 +37,9 @@ def learn(
 ) -> Learnt:
     """Learn from the lessons of some runs. RequestError where there are too few."""
     learning, held_out = _split(runs, config)
-    torch.manual_seed(config.seed)  # of the weights, which modules draw from the common source
-    learned = LearnedStart()
+    with torch.random.fork_rng(devices=[]):  # modules draw their weights from the common source
+        torch.manual_seed(config.seed)
+        learned = LearnedStart()
     before = _mean(learned, held_out)
     _fit(learned, learning, config, report)
     learned.eval().requires_grad_(False)

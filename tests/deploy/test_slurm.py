@@ -79,7 +79,7 @@ def test_the_options_are_those_that_make_it_resumable():
     assert re.fullmatch(r"B:TERM@\d+", options["signal"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_is_interrupted_requeued_and_then_finishes(slurm, tmp_path):
     environment, command = slurm
     job = subprocess.Popen(

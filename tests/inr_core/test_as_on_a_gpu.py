@@ -163,7 +163,16 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+SHORT = ("default", "dual")  # of which CI has time
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(changes, id=name, marks=[] if name in SHORT else [pytest.mark.long])
+        for name, changes in VARIANTS.items()
+    ],
+)
 def test_no_step_waits_for_a_value_or_uses_the_cpu(changes, monkeypatch):
     # All iterations are alike, and made up of operations that are slow on the meta device.
     monkeypatch.setitem(area.ITERATIONS, torch.float32, 2)

@@ -62,7 +62,14 @@ def by_whole_waves(found, config):
     return counts
 
 
-@pytest.mark.parametrize("run, whole_waves", [*zip(RUNS, WHOLE_WAVES, strict=True)], ids=str)
+@pytest.mark.parametrize(
+    "run, whole_waves",
+    [
+        pytest.param(*case, marks=[] if case[0] == RUNS[0] else [pytest.mark.long])
+        for case in zip(RUNS, WHOLE_WAVES, strict=True)
+    ],
+    ids=str,
+)
 def test_slots_are_full_in_a_run_of_1000_images(run, whole_waves):
     restarts, rounds, shard = run
     areas = (0.2, 0.3)  # for which three rounds leave room

@@ -29,7 +29,7 @@ def states(file):
     return {name: result["state"] for name, result in json.loads(file.read_text()).items()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_section_runs_on_a_cpu(tmp_path, capsys, traced):
     file = tmp_path / "g.json"
     assert command.main([*QUICK, "--json", str(file)]) == 0

@@ -150,6 +150,7 @@ def test_a_moment_remembers_memory_that_was_given_back():
         assert private_memory() < before.private + 200e6 < now().private
 
 
+@pytest.mark.long
 def test_rows_prints_what_processes_of_their_own_measured(monkeypatch, tmp_path, capsys):
     file = tmp_path / "figures.json"
     asked = ["--rows", "601", "--shard-size", "16", "--json", str(file)]

@@ -79,8 +79,9 @@ def test_a_mosaic_asks_for_one_cell_and_has_its_mask_there(run):
 def test_learning_brings_evidence_nearer_to_the_masks_and_can_be_repeated(run):
     lessons = lessons_of(run)
     config = LearnConfig(epochs=8, batch=2, held_out=0.25)
-    said = []
+    said, common = [], torch.get_rng_state()
     one, two = (learn([lessons], config, said.append) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), common)  # others draw from it, too
     assert one.lessons + one.held_out == len(lessons)
     assert said[0].startswith("epoch 1 of 8: loss")
     for name, value in one.start.state_dict().items():

@@ -210,7 +210,12 @@ def wait_for_commits(out: Path, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("workers", "stop"),
-    [("0", signal.SIGKILL), ("0", signal.SIGINT), ("2", signal.SIGTERM), ("2", signal.SIGINT)],
+    [
+        ("0", signal.SIGKILL),
+        ("2", signal.SIGINT),
+        pytest.param("0", signal.SIGINT, marks=pytest.mark.long),
+        pytest.param("2", signal.SIGTERM, marks=pytest.mark.long),
+    ],
 )
 def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path, workers, stop):
     given = {"steps": 20, "restarts": 2}  # of which the second waits for the first
