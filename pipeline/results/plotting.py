@@ -96,7 +96,7 @@ def _spec(plot: Plot) -> dict[str, Any]:
     joined = {stepped: _joined(plot, stepped=stepped) for stepped in (False, True)}
     layers = [
         _layer(levels, {"type": "rule", "strokeDash": [5, 4], "size": 2}, **ACROSS),
-        _layer(levels, BELOW, **WORDS, x=ACROSS["x"]),
+        _layer(levels, BELOW, **WORDS, x={"value": WIDTH / 2}),
         _layer(dots, {"type": "rule", "opacity": 0.4}, y=_axis(plot, "low"), y2={"field": "high"}),
         _layer(
             wide, {"type": "rule", "opacity": 0.4}, x=_axis(plot, "left"), x2={"field": "right"}
