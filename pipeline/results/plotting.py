@@ -97,10 +97,8 @@ def _spec(plot: Plot) -> dict[str, Any]:
     layers = [
         _layer(levels, {"type": "rule", "strokeDash": [5, 4], "size": 2}, **ACROSS),
         _layer(levels, BELOW, **WORDS, x={"value": WIDTH / 2}),
-        _layer(dots, {"type": "rule", "opacity": 0.4}, y=_axis(plot, "low"), y2={"field": "high"}),
-        _layer(
-            wide, {"type": "rule", "opacity": 0.4}, x=_axis(plot, "left"), x2={"field": "right"}
-        ),
+        _layer(dots, RANGE, y=_axis(plot, "low"), y2={"field": "high"}),
+        _layer(wide, RANGE, x=_axis(plot, "left"), x2={"field": "right"}),
         _layer(joined[False], {"type": "line"}),
         _layer(joined[True], {"type": "line", "interpolate": "step-after"}),
         _layer(dots, {"type": "circle", "size": 80, "opacity": 1}),

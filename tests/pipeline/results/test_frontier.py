@@ -46,8 +46,8 @@ def test_dots_stand_where_their_figures_say():
     )
     (x0, y0), (x1, y1), (x2, y2) = (middle(page, colour) for colour in PALETTE[:3])
     assert x0 < x1 < x2 and y1 < y2 < y0  # pixels count from above
-    assert (x2 - x0) / (x1 - x0) == pytest.approx(3, abs=0.1)
-    assert (y0 - y1) / (y0 - y2) == pytest.approx(2, abs=0.1)
+    assert (x2 - x0) / (x1 - x0) == pytest.approx(3, abs=0.05)
+    assert (y0 - y1) / (y0 - y2) == pytest.approx(2, abs=0.05)
 
 
 def test_a_single_run_without_spread_can_be_drawn():
