@@ -12,6 +12,9 @@ from typing import Any
 import fsspec
 import pytest
 
+from tests.once import made_once
+from tests.variants import variants
+
 # Ray's workers run at the lowest priority: beside other tests they would starve.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
@@ -78,7 +81,7 @@ def s3_url(s3_server: Any) -> str:
     return str(s3_server.bucket())
 
 
-@pytest.fixture(params=["disk", "memory", "slow", "s3", "bad s3"])
+@pytest.fixture(params=variants(["disk", "memory", "slow", "bad s3", "s3"], always=4))
 def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A folder that does not exist yet, of each kind; its name has a space and a `#`.
 
@@ -109,13 +112,16 @@ def shapes_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Three generated images and `rotated/ü 1`, a JPEG of 300 x 200 pixels that is upright on its
     side; two restarts, two rounds, areas .05 and .2, a further column `split`, two shards.
     """
+    return made_once(tmp_path_factory, "shapes_run", _run_shapes) / "out"
+
+
+def _run_shapes(folder: Path) -> None:
     from PIL import Image
 
     from pipeline import Request, load_job
     from pipeline.run import driver
     from pipeline.shapes import write_dataset
 
-    folder = tmp_path_factory.mktemp("shapes_run")
     manifest = write_dataset(folder / "data", 3, 0)
     images = folder / "data" / "images"
     exif = Image.Exif()
@@ -138,4 +144,3 @@ def shapes_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "shard_size": 2,
     }
     driver.run(Request(load_job(None, given)), lambda progress: None)
-    return folder / "out"

@@ -82,7 +82,7 @@ def test_masks_of_photographs_keep_the_class_better_than_their_size_and_lie_on_t
     assert np.mean(inside) > 1.5 * np.mean(chance)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_imagenet_model_gives_the_same_masks_alone_and_in_a_batch_of_8(job, refs):
     fast = load_job(
         None,

@@ -1,5 +1,6 @@
 """What works where Ray is not installed: everything but workers on Ray."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 HIDDEN = """
+import json
 import sys
 from jobs.cli import main
 
@@ -18,13 +20,21 @@ class Hide:
 
 
 sys.meta_path.insert(0, Hide())
-main()
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["xaipipe", *command]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            print("failed:", *command)
+            raise
 """
 
 
-def xaipipe(folder: Path, *arguments: str) -> tuple[int, str]:
+def xaipipe(folder: Path, *commands: list[str]) -> tuple[int, str]:
+    """Commands, one after the other in one process, up to the first that fails."""
     done = subprocess.run(
-        [sys.executable, "-c", HIDDEN, *arguments],
+        [sys.executable, "-c", HIDDEN, json.dumps(commands)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         capture_output=True,
@@ -35,7 +45,8 @@ def xaipipe(folder: Path, *arguments: str) -> tuple[int, str]:
 
 def test_a_run_is_made_evaluated_shown_and_reported(tmp_path: Path) -> None:
     job = ["--model", "builtin:shapes", "--steps", "3", "--areas", ".1"]
-    for command in (
+    code, text = xaipipe(
+        tmp_path,
         ["demo", "--to", ".", "--images", "2", "--workers", "0"],
         ["plan", "data/manifest.csv", "--model", "builtin:shapes", "--workers", "0"],
         ["run", "data/manifest.csv", *job, "--workers", "0", "--out", "other"],
@@ -44,13 +55,12 @@ def test_a_run_is_made_evaluated_shown_and_reported(tmp_path: Path) -> None:
         ["show", "out", "shapes-00000"],
         ["report", "out", "--to", "out.html"],
         ["benchmark", *job, "--workers", "0", "--images", "1", "--repeats", "1"],
-    ):
-        code, text = xaipipe(tmp_path, *command)
-        assert code == 0 and "Traceback" not in text, (command, text)
+    )
+    assert code == 0 and "Traceback" not in text, text
 
 
 def test_workers_on_ray_say_what_is_missing(tmp_path: Path) -> None:
     job = ["--model", "builtin:shapes", "--workers", "1", "--out", "out"]
-    code, text = xaipipe(tmp_path, "run", "photos", *job)
+    code, text = xaipipe(tmp_path, ["run", "photos", *job])
     assert code == 2 and "pip install" in text and "--workers 0" in text
     assert "Traceback" not in text and not (tmp_path / "out").exists()

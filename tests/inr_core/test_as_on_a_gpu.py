@@ -32,6 +32,7 @@ from inr_core.game import scenes
 from inr_core.masks import area
 from inr_core.metrics import final
 from inr_core.optimisation import fit, slots, start
+from tests.variants import variants
 
 SIZE, IMAGES, SLOTS = 16, 6, 8
 NETWORK = SirenConfig(hidden_width=8, sine_layers=2, conditioned=False)
@@ -163,16 +164,7 @@ VARIANTS = {
 }
 
 
-SHORT = ("default", "dual")  # of which CI has time
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param(changes, id=name, marks=[] if name in SHORT else [pytest.mark.long])
-        for name, changes in VARIANTS.items()
-    ],
-)
+@pytest.mark.parametrize("changes", variants(VARIANTS.values()), ids=VARIANTS)
 def test_no_step_waits_for_a_value_or_uses_the_cpu(changes, monkeypatch):
     # All iterations are alike, and made up of operations that are slow on the meta device.
     monkeypatch.setitem(area.ITERATIONS, torch.float32, 2)
@@ -255,8 +247,15 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("error", EXHAUSTED, ids=lambda error: str(error)[:30])
-@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def every_stage_and_error():
+    """With every change each stage is tested with one error, and each error at two stages."""
+    for n, (name, stage) in enumerate(STAGES.items()):
+        for m, error in enumerate(EXHAUSTED):
+            marks = [] if m == n % len(EXHAUSTED) else [pytest.mark.long]
+            yield pytest.param(stage, error, id=f"{name}-{str(error)[:30]}", marks=marks)
+
+
+@pytest.mark.parametrize(("stage", "error"), [*every_stage_and_error()])
 def test_memory_that_runs_out_anywhere_changes_no_result(stage, error, monkeypatch):
     Recorder(monkeypatch)
     wanted = undisturbed()

@@ -15,6 +15,7 @@ import pytest
 from pipeline import read
 from pipeline.shapes import write_dataset
 from pipeline.store import RunLock, Store
+from tests.variants import variants
 
 ROOT = Path(__file__).parents[2]
 JOB = ("data/manifest.csv", "--model", "builtin:shapes", "--out", "out", "--shard-size", "1")
@@ -98,7 +99,7 @@ def end(process):
     return process.returncode, text
 
 
-@pytest.mark.parametrize("delay", [0, 0.1, 0.5, 2])
+@pytest.mark.parametrize("delay", variants([0, 2, 0.1, 0.5], always=2))
 def test_in_the_first_seconds(start, delay):
     process = start("run", *JOB, *SHORT)
     until(lambda: catches(process, signal.SIGHUP))
@@ -108,7 +109,9 @@ def test_in_the_first_seconds(start, delay):
     assert code == 130
 
 
-@pytest.mark.parametrize("signals", [["SIGHUP"], ["SIGTERM", "SIGTERM", "SIGHUP"], ["SIGINT"]])
+@pytest.mark.parametrize(
+    "signals", variants([["SIGTERM", "SIGTERM", "SIGHUP"], ["SIGHUP"], ["SIGINT"]])
+)
 def test_in_the_middle(start, signals):
     process = start("run", *JOB, "--workers", "0")
     until(lambda: list(Path("out").glob("_run/commits/*")))
@@ -121,7 +124,7 @@ def test_in_the_middle(start, signals):
     assert RunLock.holder(Store("out")) is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_terminal_that_closes_over_workers_on_ray(start):
     """All processes get the signal, Ray's too."""
     process = start("run", *JOB, "--workers", "1")

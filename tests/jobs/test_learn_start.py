@@ -6,11 +6,12 @@ import torch
 import pipeline
 from pipeline.shapes import write_dataset
 from pipeline.starts import read_start
+from tests.variants import variants
 
 SHAPES = ("--model", "builtin:shapes", "--workers", 0, "--areas", ".1,.3")
 
 
-@pytest.mark.parametrize("name", ["start.safetensors", "start.pth"])
+@pytest.mark.parametrize("name", variants(["start.safetensors", "start.pth"]))
 def test_a_run_starts_at_what_was_learnt_from_another(here, xaipipe, name):
     manifest = write_dataset("data", 8, 0)
     code, text = xaipipe("run", manifest, *SHAPES, "--preset", "fast", "--out", "out")

@@ -14,6 +14,7 @@ from inr_core import InrConfig, MaskConfig, MicroBatch, OptimiseConfig, SirenCon
 from inr_core.device.microbatch import Occupancy
 from inr_core.explain import explain_together
 from inr_core.game import scenes
+from tests.variants import variants
 
 # restarts, rounds, images of a shard
 RUNS = [(3, 2, 250), (3, 2, 1000), (1, 1, 157), (3, 3, 157), (3, 3, 250)]
@@ -63,12 +64,7 @@ def by_whole_waves(found, config):
 
 
 @pytest.mark.parametrize(
-    "run, whole_waves",
-    [
-        pytest.param(*case, marks=[] if case[0] == RUNS[0] else [pytest.mark.long])
-        for case in zip(RUNS, WHOLE_WAVES, strict=True)
-    ],
-    ids=str,
+    "run, whole_waves", variants(zip(RUNS, WHOLE_WAVES, strict=True), several=True), ids=str
 )
 def test_slots_are_full_in_a_run_of_1000_images(run, whole_waves):
     restarts, rounds, shard = run

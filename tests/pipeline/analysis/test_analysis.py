@@ -198,7 +198,7 @@ def test_a_shard_that_is_gone_fails_and_is_made_anew(manifest, out):
     assert analyse(out).explained == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_on_ray_make_the_same_rows_and_a_killer_is_set_aside(out):
     analyse(out)
     wanted = rows(out)

@@ -103,6 +103,7 @@ def test_the_figures_belong_together(benchmark, tmp_path):
         assert shown in text
 
 
+@pytest.mark.long
 def test_workers_on_ray_and_tables_that_stay(benchmark, manifest, tmp_path):
     file, out = tmp_path / "b.json", tmp_path / "out"
     given = [manifest, "--model", "builtin:shapes", "--method", "gradcam", "--areas", ".1,.3"]

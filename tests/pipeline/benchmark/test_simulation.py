@@ -81,6 +81,7 @@ def test_the_steady_rate_is_the_sum_of_the_workers_own(tmp_path):
     assert clock.rate() == 5
 
 
+@pytest.mark.long
 def test_the_command_prints_a_column_for_each_number_and_writes_json(monkeypatch, tmp_path, capsys):
     asked = ["--gpus", "1,2", "--images", "4", "--seconds", "0.01", "--shard-size", "2"]
     file = tmp_path / "figures.json"

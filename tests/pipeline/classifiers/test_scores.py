@@ -25,6 +25,7 @@ from pipeline.classifiers.classifier import load_classifier
 from pipeline.images import load_image
 from tests.hubs import NORM, RESNET, SHORTEST, VIT, vit_processor
 from tests.pictures import picture, saved
+from tests.variants import variants
 
 ASSETS = Path(os.environ.get("XAIPIPE_ASSETS", "/nonexistent"))
 PHOTOS = sorted((ASSETS / "imagenet" / "photos").glob("*.JPEG"))[:4]
@@ -191,13 +192,13 @@ def test_torchvision(name: str, pictures: list[str], tmp_path: Path) -> None:
 
 
 REAL = {
-    "torchvision:resnet50": "resnet50.pth",
     "torchvision:mobilenet_v2": "mobilenet_v2.pth",
     "timm:deit_tiny_patch16_224": "deit_tiny.pth",
+    "torchvision:resnet50": "resnet50.pth",
 }
 
 
-@pytest.mark.parametrize("spec", REAL)
+@pytest.mark.parametrize("spec", variants(REAL, always=2))
 def test_trained_models_on_photographs(spec: str) -> None:
     file = ASSETS / "weights" / REAL[spec]
     if not file.exists() or not PHOTOS:

@@ -256,7 +256,7 @@ def test_the_command_asks_for_regions_then_prints_the_cue_list(explained, out, x
     assert code == 0 and list((out.parent / "shown").glob("*.png")), text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_planted_cues_come_first_and_nothing_else_is_suspected(tmp_path):
     manifest = write_dataset(tmp_path / "data", 40, 5)
     found = check(look_for_cues(manifest, tmp_path / "out"), manifest)

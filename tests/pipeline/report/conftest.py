@@ -6,13 +6,18 @@ import pytest
 
 from jobs import cli
 from pipeline.shapes import write_dataset
+from tests.once import made_once
 from tests.patterns import write_patterns
 from tests.reports import AREAS, FACTORY, HOSTILE, IMAGES, explain, write_metrics
 
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
+    """`ours`, `centre` and `nothing`, their data, and `ours.html` with `metrics.parquet`."""
+    return made_once(tmp_path_factory, "runs", make_runs)
+
+
+def make_runs(folder):
     manifest = write_dataset(folder / "data", IMAGES, 0)
     lines = manifest.read_text().splitlines()
     (folder / "data" / "broken.png").write_bytes(b"no image")
@@ -24,12 +29,6 @@ def runs(tmp_path_factory):
     explain(folder / "ours", manifest, **several)
     explain(folder / "centre", manifest, method="centre")
     explain(folder / "nothing", manifest, method="centre", select={"id": "gone"})
-    return folder
-
-
-@pytest.fixture(scope="session")
-def page(runs):
-    """The page of a run with metrics, as text."""
     rows = [
         {"run": run, "method": method, "id": f"shapes-{n:05d}", "target_name": "x"}
         | {"metric": "kept", "area": area, "value": (n + 10 * area) / scale}
@@ -37,12 +36,17 @@ def page(runs):
         for n in range(IMAGES)
         for area in AREAS
     ]
-    write_metrics(str(runs / "metrics.parquet"), rows)
+    write_metrics(str(folder / "metrics.parquet"), rows)
     with pytest.MonkeyPatch.context() as patch:
-        arguments = ["report", str(runs / "ours"), "--metrics", str(runs / "metrics.parquet")]
+        arguments = ["report", str(folder / "ours"), "--metrics", str(folder / "metrics.parquet")]
         patch.setattr(sys, "argv", ["xaipipe", *arguments])
         with pytest.raises(SystemExit):
             cli.main()
+
+
+@pytest.fixture(scope="session")
+def page(runs):
+    """The page of a run with metrics, as text."""
     return (runs / "ours.html").read_text(encoding="utf-8")
 
 

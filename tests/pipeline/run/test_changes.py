@@ -10,6 +10,7 @@ import pipeline
 from pipeline import Request, RequestError, RunError, load_job
 from pipeline.run import Status, driver
 from pipeline.shapes import CLASSES, write_dataset
+from tests.variants import variants
 
 FAST = {"steps": 2, "areas": [0.1], "model": "builtin:shapes", "workers": 0, "shard_size": 3}
 
@@ -136,7 +137,7 @@ def test_data_that_has_moved_is_not_explained_again(data, tmp_path):
     assert explain(moved / manifest.name, out, changed="explain").explained == 0
 
 
-@pytest.mark.parametrize("table", ["images", "explanations", "masks"])
+@pytest.mark.parametrize("table", variants(["images", "explanations", "masks"]))
 def test_deleted_and_damaged_tables_are_explained_again(data, tmp_path, table):
     manifest, _ = data
     out = tmp_path / "out"

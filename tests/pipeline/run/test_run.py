@@ -21,6 +21,7 @@ from pipeline.run import driver
 from pipeline.run.worker import ShardWorker
 from pipeline.run.workers import Workers
 from pipeline.shapes import write_dataset
+from tests.variants import variants
 
 KEYS = {
     "images": ["id"],
@@ -210,12 +211,16 @@ def wait_for_commits(out: Path, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("workers", "stop"),
-    [
-        ("0", signal.SIGKILL),
-        ("2", signal.SIGINT),
-        pytest.param("0", signal.SIGINT, marks=pytest.mark.long),
-        pytest.param("2", signal.SIGTERM, marks=pytest.mark.long),
-    ],
+    variants(
+        [
+            ("0", signal.SIGKILL),
+            ("2", signal.SIGINT),
+            ("0", signal.SIGINT),
+            ("2", signal.SIGTERM),
+        ],
+        always=2,
+        several=True,
+    ),
 )
 def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path, workers, stop):
     given = {"steps": 20, "restarts": 2}  # of which the second waits for the first
@@ -298,7 +303,7 @@ def test_an_image_that_kills_its_worker_is_set_aside_and_all_others_are_explaine
     assert "died" in failure["reason"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_that_never_start_stop_the_run_with_the_reason(manifest, tmp_path, deadly):
     changes = {"model": "python:deadly_model:never_starts", "workers": 1}
     with pytest.raises(pipeline.RunError, match="did not start: .*no such device"):

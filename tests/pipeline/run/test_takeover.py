@@ -15,6 +15,7 @@ from pipeline.run import Workers, driver
 from pipeline.store import RunFolder, RunLock, Store
 from pipeline.store import lock as lock_module
 from tests.puppets import Quick, SmallRequest, fails
+from tests.variants import variants
 
 ROOT = Path(__file__).parents[3]
 IMAGES, STALE_S, PATIENCE_S = 24, 2.0, 60.0
@@ -57,7 +58,7 @@ def wait_for_commits(uri: str, count: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("commits", [0, 4])
+@pytest.mark.parametrize("commits", variants([4, 0]))
 def test_a_driver_that_is_stopped_and_wakes_late_changes_nothing(
     tmp_path: Path, commits: int
 ) -> None:

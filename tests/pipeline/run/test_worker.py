@@ -21,6 +21,7 @@ from pipeline.run.worker import ShardWorker, notes_at_start
 from pipeline.shapes import CLASSES, write_dataset
 from pipeline.tables.shard import Shard
 from tests.shards import refs_of, spec_of, tables
+from tests.variants import variants
 
 INDEPENDENT = {"objective.repel_weight": 0.0}  # restarts, which then are worked on together
 
@@ -208,7 +209,7 @@ EXHAUSTED = [  # as PyTorch, CUDA, cuDNN and cuBLAS say it
 ]
 
 
-@pytest.mark.parametrize("error", EXHAUSTED)
+@pytest.mark.parametrize("error", variants(EXHAUSTED))
 def test_little_memory_changes_no_table(dataset, error):
     refs = refs_of(dataset)
     sizes = {"batch": 4, "microbatch": 64, "restarts": 3, **INDEPENDENT}
@@ -232,7 +233,7 @@ def close(one, other):
     return True
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("most", variants([1, 2, 3]))
 def test_a_batch_that_is_too_much_for_the_method_is_halved_and_no_image_blamed(
     dataset, monkeypatch, most
 ):

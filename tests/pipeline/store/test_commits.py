@@ -16,6 +16,7 @@ from pipeline.errors import RequestError, RunError
 from pipeline.store import TABLES, Commit, RunFolder, shard_name
 from pipeline.store.store import Store
 from tests.stores import Repeating, table_files
+from tests.variants import variants
 
 ROOT = Path(__file__).parents[3]
 IDS = ("a", "b", "ü/c")
@@ -161,7 +162,7 @@ def test_sweep_spares_files_of_the_user(store: Store, folder: RunFolder) -> None
     assert table_files(folder)["images"] == []
 
 
-@pytest.mark.parametrize("kind", ["disk", "s3"])
+@pytest.mark.parametrize("kind", variants(["disk", "s3"]))
 def test_killed_anywhere_then_swept_and_committed_again(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

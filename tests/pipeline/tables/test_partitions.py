@@ -11,6 +11,7 @@ import pipeline
 from pipeline import Request, RequestError, load_job
 from pipeline.run import driver
 from pipeline.shapes import write_dataset
+from tests.variants import variants
 
 PARTS, IMAGES = 4, 7
 
@@ -45,7 +46,7 @@ def rows(dataset, *keys):
     return table.sort_by(order).to_pylist()
 
 
-@pytest.mark.parametrize("pattern", ["list", "glob"])
+@pytest.mark.parametrize("pattern", variants(["glob", "list"]))
 def test_as_the_whole(runs, pattern):
     whole, folder = runs
     parts = [str(folder / f"parts/{n}") for n in range(PARTS)]

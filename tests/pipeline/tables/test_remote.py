@@ -20,6 +20,7 @@ from pipeline.store import Store
 from pipeline.tables.remote import remote_files
 from tests.puppets import Quick, SmallRequest
 from tests.s3 import Faults, S3Server
+from tests.variants import variants
 
 ROOT = Path(__file__).parents[3]
 FILES = 24  # more than Arrow reads at once
@@ -61,7 +62,7 @@ ALL = HEAD.replace("head(1)", "to_table()")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("damaged", variants([False, True]))
 def test_a_process_ends_in_order_while_arrow_is_still_reading(
     s3_server: S3Server, s3_url: str, damaged: bool
 ) -> None:
@@ -80,7 +81,7 @@ def test_a_process_ends_in_order_while_arrow_is_still_reading(
     assert ended.stdout == ("" if damaged else "1\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_finished_run_on_a_slow_store_exits_with_its_code(
     s3_server: S3Server, s3_url: str, tmp_path: Path
 ) -> None:
