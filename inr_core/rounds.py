@@ -141,9 +141,31 @@ class Rounds:
         )
 
     def _explanations(self, tasks: list[Task], theta_NK: Tensor) -> list[Explanation]:
-        """Render and score networks of one round; the steps are filled in later."""
-        round_ = tasks[0].round
-        areas, scene = self.config.areas_of_round(round_), self.scene_B
+        """Of networks of one round; the steps are filled in later."""
+        round_, objective = tasks[0].round, self.config.objective
+        masks_NAHW, scores = self._scored(tasks, theta_NK)
+        objective_N = final_objective(*claims_kept(scores.hard), objective.game).tolist()
+        stored_NK = theta_NK.half().cpu()
+        return [
+            Explanation(
+                restart=task.restart,
+                round=round_,
+                seed=task.seed,
+                best=False,
+                objective=objective_N[n],
+                steps=0,
+                parameters=stored_NK[n],
+                areas=self.config.areas_of_round(round_),
+                masks=masks_NAHW[n],
+                **scores.of(n),
+            )
+            for n, task in enumerate(tasks)
+        ]
+
+    def _scored(self, tasks: list[Task], theta_NK: Tensor) -> tuple[Tensor, FinalScores]:
+        """Masks (N, A, H, W), uint8 on the CPU, of networks of one round, and their scores."""
+        round_, scene = tasks[0].round, self.scene_B
+        areas = self.config.areas_of_round(round_)
         size = (scene.image_NCHW.shape[2], scene.image_NCHW.shape[3])
 
         def part(chosen: slice) -> tuple[Tensor, FinalScores]:
@@ -169,25 +191,7 @@ class Rounds:
 
         parts = self.microbatch.run(part, len(tasks), 2 * len(areas))
         masks_NAHW = torch.cat([masks for masks, _ in parts])
-        scores = FinalScores.together([of_part for _, of_part in parts])
-        game = self.config.objective.game
-        objective = final_objective(*claims_kept(scores.hard), game).tolist()
-        stored_NK = theta_NK.half().cpu()
-        return [
-            Explanation(
-                restart=task.restart,
-                round=round_,
-                seed=task.seed,
-                best=False,
-                objective=objective[n],
-                steps=0,
-                parameters=stored_NK[n],
-                areas=areas,
-                masks=masks_NAHW[n],
-                **scores.of(n),
-            )
-            for n, task in enumerate(tasks)
-        ]
+        return masks_NAHW, FinalScores.together([of_part for _, of_part in parts])
 
     def _explains(self, explanation: Explanation, task: Task) -> bool:
         """Whether what the earlier rounds left still explains the class, at one area at least.
