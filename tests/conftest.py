@@ -21,7 +21,9 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first; what needs a GPU is skipped where there is none."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = {
+        item.path for item in items for mark in ("slow", "long") if item.get_closest_marker(mark)
+    }
     items.sort(key=lambda item: item.path not in slow)
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not _has_gpu():
