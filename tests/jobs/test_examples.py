@@ -39,7 +39,7 @@ def test_every_command_has_an_example_that_it_takes(command):
 @pytest.mark.slow
 @pytest.mark.long
 def test_the_examples_on_the_demo_work_after_the_demo(xaipipe, here):
-    code, text = xaipipe("demo", "--images", 2, "--workers", 0)
+    code, text = xaipipe("demo", "--workers", 0)
     assert code == 0, text
     ran = []
     for command in sorted(COMMANDS):
