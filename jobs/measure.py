@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -18,6 +21,7 @@ from jobs.metric_tables import SHOWN
 from jobs.options import takes_job
 from pipeline import RequestError, analysis, evaluation, results
 from pipeline.paths import redacted
+from pipeline.run import Request
 
 ROWS = Path(".github/results")  # of this repository's own comparisons
 
@@ -46,6 +50,13 @@ def measure(
     again: Annotated[
         int | None, typer.Option(help="Also explain with this seed, for the IoU over seeds.")
     ] = None,
+    add: Annotated[
+        bool,
+        typer.Option(
+            "--add",
+            help="Add these images to the recorded row, whose end they follow (--skip).",
+        ),
+    ] = False,
     to: Annotated[Path, typer.Option(help="Folder of the rows.", show_default=True)] = ROWS,
 ) -> None:
     """Explain, evaluate, and record the metrics of every image as one row of a comparison.
@@ -53,11 +64,16 @@ def measure(
     A row is a small Parquet file in the folder, with versions, settings, seeds and ids, so that
     adding one does not mean running all; `xaipipe table` prints them side by side. Options are
     those of `run`; without --out, masks are not kept. The processor seconds of an image are
-    recorded where it is explained in this process (--workers 0).
+    recorded where it is explained in this process (--workers 0). What takes days is measured in
+    parts, on any machine: --limit 20 first, then --skip 20 --limit 20 --add, and so on.
 
-    [bold]Examples[/] (the first one after `xaipipe demo`)
+    [bold]Examples[/] (the first two after `xaipipe demo`)
 
       xaipipe measure xaipipe-demo/data/manifest.csv --model builtin:shapes --method start --to rows
+      --limit 4
+
+      xaipipe measure xaipipe-demo/data/manifest.csv --model builtin:shapes --method start --to rows
+      --skip 4 --add
 
       xaipipe measure test.csv --model torchvision:resnet50 --method ep --set game=dual --row dual
     """
@@ -68,39 +84,46 @@ def measure(
         raise RequestError(f"--again {again}: is the run's own seed; name another one")
     filled = _filled(baselines, console)
     second, copy = _others(job, judge, judge_weights, copy_weights)
+    evaluated = {
+        "again": again,
+        "baselines": list(filled),
+        "judge": second and redacted(second.spec),
+        "judge_weights": second and second.load().digest,
+        "copy_weights": copy and copy.load().digest,
+    }
+    recorded = _empty(job, row, images, evaluated)
+    earlier = _earlier(to / recorded.file, console) if add else None
+    ids: set[str] = set()
+
+    def look(request: Request) -> None:
+        if earlier is not None:
+            asked = {**recorded.about, "fingerprint": dict(request.fingerprint)}
+            results.check_addition(earlier, asked)
+        ids.update(ref.id for ref in request.manifest)
+
     with tempfile.TemporaryDirectory(prefix="xaipipe-") as folder:
         out = job.out or f"{folder}/out"
         spent: list[float] = []
-        reader, explained, failed = finished(job, out, console, spent)
+        reader, explained, failed = finished(job, out, console, spent, look)
         seconds = sum(spent) / explained if spent and explained else None
         repeats = []
         if again is not None:
             other = job.model_copy(update={"seed": again})
             repeats = [finished(other, f"{out}-seed{again}", console)[0]]
-        terms = analysis.AnalysisTerms(
-            gpus=job.gpus, workers=job.workers, address=job.address, root=job.root
-        )
         kinds = evaluation.evaluations(
             reader, baselines=filled, judge=second, copy=copy_weights, repeats=repeats
         )
-        works = [analysis.Analysis(reader, kind, terms) for kind in kinds]
+        works = [analysis.Analysis(reader, kind, _terms(job)) for kind in kinds]
         failed += analyses.carry_out(works, console)
-        about = {
-            "again": again,
-            "baselines": list(filled),
-            "judge": second and redacted(second.spec),
-            "judge_weights": second and second.load().digest,
-            "copy_weights": copy and copy.load().digest,
-            "cpu_seconds": seconds,
-        }
-        recorded = results.RecordedRow(
-            images=images or PurePosixPath(_first(job.manifest).rstrip("/")).stem,
-            model=redacted(job.model),
-            name=row or _name(job),
-            about=_about(job, reader) | about,
-            table=_metrics(row or _name(job), reader, works),
+        recorded = replace(
+            recorded,
+            about={**recorded.about, **results.about_run(reader), "cpu_seconds": seconds},
+            table=_metrics(recorded.name, reader, works, ids),
         )
-        console.print(f"recorded: {recorded.write(to)}")
+        if earlier is not None:
+            recorded = results.added(earlier, recorded)
+        count = results.count_images(recorded.table)
+        console.print(f"recorded: {recorded.write(to)}, {count} image{'s' * (count != 1)}")
     if failed:
         raise typer.Exit(3)
 
@@ -127,6 +150,39 @@ def _others(
     return second, None if copy_weights is None else evaluation.copy_of(own, copy_weights)
 
 
+def _empty(
+    job: pipeline.Job, row: str | None, images: str | None, evaluated: Mapping[str, Any]
+) -> results.RecordedRow:
+    """The row before anything is measured: its names, and how it is made again."""
+    return results.RecordedRow(
+        images=images or PurePosixPath(_first(job.manifest).rstrip("/")).stem,
+        model=redacted(job.model),
+        name=row or _name(job),
+        about={
+            **evaluated,
+            "preset": job.preset if job.method == "inr" else None,
+            "select": job.select,
+            "skip": job.skip,
+            "limit": job.limit,
+        },
+        table=results.SCHEMA.empty_table(),
+    )
+
+
+def _earlier(file: Path, console: Console) -> results.RecordedRow | None:
+    """The row that is added to."""
+    if file.exists():
+        return results.read_row(file)
+    console.print(f"{file}: there is no such row yet; this one begins it")
+    return None
+
+
+def _terms(job: pipeline.Job) -> analysis.AnalysisTerms:
+    return analysis.AnalysisTerms(
+        gpus=job.gpus, workers=job.workers, address=job.address, root=job.root
+    )
+
+
 def _first(manifest: str | tuple[str, ...]) -> str:
     return manifest if isinstance(manifest, str) else manifest[0]
 
@@ -135,17 +191,10 @@ def _name(job: pipeline.Job) -> str:
     return job.preset if job.method == "inr" and job.preset != "default" else job.method
 
 
-def _metrics(name: str, reader: pipeline.RunReader, works: list[analysis.Analysis]) -> Any:
-    """The metrics that tables show, of all explained images."""
-    common, _ = results.same_class([reader])
+def _metrics(
+    name: str, reader: pipeline.RunReader, works: list[analysis.Analysis], ids: AbstractSet[str]
+) -> Any:
+    """The metrics that tables show, of those of the images that are explained."""
+    common = [key for key in results.same_class([reader])[0] if key[0] in ids]
     asked = [table for work in works for table in work.kind.tables]
     return results.MetricsTable.of({name: reader}, common, asked).only(list(SHOWN)).table
-
-
-def _about(job: pipeline.Job, reader: pipeline.RunReader) -> dict[str, Any]:
-    """How the row is made again, but for its files and how it is evaluated."""
-    return results.about_run(reader) | {
-        "preset": job.preset if job.method == "inr" else None,
-        "select": job.select,
-        "limit": job.limit,
-    }

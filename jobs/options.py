@@ -80,7 +80,8 @@ def _job_options(
     select: Annotated[
         list[str] | None, _option("Only rows with COLUMN=VALUE; repeatable.", WHAT)
     ] = None,
-    limit: Annotated[int | None, _option("Only the first N rows.", WHAT)] = None,
+    skip: Annotated[int | None, _option("Not the first N rows.", WHAT)] = None,
+    limit: Annotated[int | None, _option("Only the first N rows (after --skip).", WHAT)] = None,
     gpus: Annotated[
         str | None,
         _option(

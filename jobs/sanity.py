@@ -18,6 +18,7 @@ from jobs.finished import finished
 from jobs.options import takes_job
 from jobs.target import check_target
 from pipeline import RequestError, classifiers, copies, results
+from pipeline.job import EVERY_ROW
 from pipeline.paths import all_redacted, redacted
 
 DEPTHS = "0,.25,.5,.75,1"
@@ -100,7 +101,7 @@ def _explained(intact: pipeline.RunReader, folder: Path) -> dict[str, Any]:
         writer.writeheader()
         writer.writerows(intact.images.to_table(columns=columns).to_pylist())
     given: dict[str, Any] = {"manifest": str(file), "targets": "label"}
-    return given | {"root": None, "select": {}, "limit": None}
+    return {**EVERY_ROW, **given}
 
 
 def _changed(job: pipeline.Job, depth: float, folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ GROUND = {  # top-level modules that every room of their package may import
     "inr_core.explanation",
     "inr_core.seeds",
     "pipeline.doors",
+    "pipeline.differences",
     "pipeline.errors",
     "pipeline.members",
     "pipeline.paths",

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.benchmark.images import repeat_images
 from pipeline.errors import RequestError, RunError
-from pipeline.job import Job
+from pipeline.job import EVERY_ROW, Job
 from pipeline.manifest import ImageRef
 from pipeline.run import Request, run
 from pipeline.store import Commit
@@ -45,11 +45,9 @@ def whole_run(
     size = job.shard_size or min(SHARD[device], len(refs))
     shards = workers * (1 + math.ceil(len(refs) / (size * workers)))
     changes: dict[str, Any] = {
+        **EVERY_ROW,
         "manifest": str(repeat_images(manifest, refs, size * shards)),
         "out": out,
-        "root": None,
-        "select": {},
-        "limit": None,
         "shard_size": size,
     }
     started = time.time()

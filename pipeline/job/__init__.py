@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pipeline.doors import lazy
 
 if TYPE_CHECKING:
-    from pipeline.job.job import JOB_KEYS, Job, load_job, parse_assignment
+    from pipeline.job.job import EVERY_ROW, JOB_KEYS, Job, load_job, parse_assignment
     from pipeline.job.schema import job_schema
     from pipeline.job.settings import Setting, settings_of
 else:

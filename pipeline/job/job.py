@@ -67,6 +67,7 @@ class Job(BaseModel):
     out: str | None = None
     root: str | None = None
     select: dict[str, str] = {}
+    skip: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=1)] | None = None
     model: str
     weights: str | None = None
@@ -113,6 +114,7 @@ class Job(BaseModel):
         return {**data, **dataclasses.asdict(self.config)}
 
 
+EVERY_ROW: Mapping[str, Any] = {"root": None, "select": {}, "skip": 0, "limit": None}
 JOB_KEYS = tuple(name for name in Job.model_fields if name != "config")
 
 

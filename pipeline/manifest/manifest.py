@@ -53,8 +53,8 @@ class ImageRef:
 class ManifestSummary:
     """What one pass over a manifest found.
 
-    `images` counts the rows after select and limit, `ids` are theirs, `pairs` are these together
-    with what they stand for (`pair`); `extra_types` are in file order.
+    `images` counts the rows after select, skip and limit, `ids` are theirs, `pairs` are these
+    together with what they stand for (`pair`); `extra_types` are in file order.
     """
 
     images: int
@@ -68,10 +68,10 @@ class Manifest:
     a folder or glob of images, or the images.
 
     Relative paths are relative to `root`, else to the manifest's folder. `select` keeps the rows
-    whose column has exactly this text, `limit` the first of those. A target is checked against
-    `classes`: their names, their number, None to take any index, or what decides itself;
-    `labelled`: every row has to have one. RequestError where something is wrong. `columns` are
-    known once it has been checked.
+    whose column has exactly this text, `limit` the first of those after `skip`. A target is
+    checked against `classes`: their names, their number, None to take any index, or what decides
+    itself; `labelled`: every row has to have one. RequestError where something is wrong.
+    `columns` are known once it has been checked.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Manifest:
         *,
         root: str | None = None,
         select: Mapping[str, str] | None = None,
+        skip: int = 0,
         limit: int | None = None,
         classes: Sequence[str] | int | Targets | None = None,
         labelled: bool = False,
@@ -92,7 +93,7 @@ class Manifest:
         self._root = None if root is None else plain_path(root)
         self._resolve = resolver(self._root or folder_of(given[0]))
         self._select = dict(select or {})
-        self._limit = limit
+        self._span = skip, None if limit is None else skip + limit
         self._targets = classes if isinstance(classes, Targets) else Targets(classes)
         self._labelled = labelled
         self._summary: ManifestSummary | None = None
@@ -209,7 +210,7 @@ class Manifest:
             rows = (
                 row for row in rows if all(_is(row[1].get(name), text) for name, text in wanted)
             )
-        return islice(rows, self._limit)
+        return islice(rows, *self._span)
 
     def _check_columns(self, table: Table, problems: Problems) -> None:
         if not table.columns:
@@ -218,6 +219,8 @@ class Manifest:
 
     def _check_any(self, table: Table, images: int) -> None:
         check_selected(self.uri, table.columns, self._select)
+        if images == 0 and self._span[0]:
+            raise RequestError(f"{self.uri}: no row is left after the first {self._span[0]} (skip)")
         if images == 0 and self._select:
             wanted = ", ".join(f"{name}={text}" for name, text in self._select.items())
             raise RequestError(f"{self.uri}: no row has {wanted}; expected at least one image")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pipeline.doors import lazy
 
 if TYPE_CHECKING:
+    from pipeline.results.addition import added, check_addition
     from pipeline.results.alignment import same_class
     from pipeline.results.animation import animate
     from pipeline.results.anytime import anytime_plot
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         RecordedRow,
         about_run,
         count_images,
+        read_row,
         read_rows,
         side_by_side,
     )

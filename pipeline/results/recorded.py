@@ -83,7 +83,7 @@ def read_rows(folder: Path) -> list[RecordedRow]:
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise RequestError(f"{folder}: holds no recorded rows; `xaipipe measure` makes them")
-    return [_read(file) for file in files]
+    return [read_row(file) for file in files]
 
 
 def side_by_side(rows: Sequence[RecordedRow]) -> list[tuple[list[RecordedRow], MetricsTable]]:
@@ -105,7 +105,8 @@ def count_images(table: pa.Table) -> int:
     return len(table.group_by(["id", "target"]).aggregate([]))
 
 
-def _read(file: Path) -> RecordedRow:
+def read_row(file: Path) -> RecordedRow:
+    """The row of a file; RequestError for another kind of Parquet file."""
     table = pq.read_table(file)
     data = (table.schema.metadata or {}).get(ABOUT)
     if data is None:

@@ -243,6 +243,7 @@ def manifest_of(job: Job, classifier: Classifier) -> Manifest:
         job.manifest,
         root=job.root,
         select=job.select,
+        skip=job.skip,
         limit=job.limit,
         classes=classifier.classes,
         labelled=TargetRule.parse(job.targets).kind == "label",

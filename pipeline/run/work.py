@@ -18,7 +18,7 @@ from pipeline.tables import Shard
 class Plan:
     """What the work would be.
 
-    images   in all: rows of the manifest after --select and --limit, or images of a finished run
+    images   in all: rows of the manifest that are asked for, or images of a finished run
     done     of these, done already; failed: set aside by earlier drivers
     pending  to be done now, in `shards` shards of at most `shard_size` images
     workers  actors, 0 = in this process; device `cpu` or `cuda`

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
+from pipeline.differences import differing
 from pipeline.errors import RequestError, RunError
 from pipeline.store.commits import Commit
 from pipeline.store.contents import Contents
-from pipeline.store.differences import differing
 from pipeline.store.documents import decode, encode
 from pipeline.store.layout import DERIVED, RUN, RUN_HOME, Layout
 from pipeline.store.leases import Lease

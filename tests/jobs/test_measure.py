@@ -83,6 +83,32 @@ def test_rows_from_before_a_metric_was_known_have_a_dash_there(manifest, here, x
     assert cells[0]["kept"] == cells[1]["kept"]
 
 
+def test_a_row_measured_in_parts_is_the_row_measured_at_once(manifest, here, xaipipe):
+    command = ("measure", manifest, *MODEL, "--method", "start", "--baselines", "none")
+    assert xaipipe(*command, "--to", "once", "--limit", 3)[0] == 0
+    parts = (*command, "--to", "parts", "--out", "out", "--add")
+    code, text = xaipipe(*parts, "--limit", 2)
+    assert code == 0 and "no such row yet" in text and "start.parquet, 2 images" in text
+    code, text = xaipipe(*parts, "--skip", 2, "--limit", 1)
+    assert code == 0 and "start.parquet, 3 images" in text, text
+    once, whole = read_rows(here / "once")[0], read_rows(here / "parts")[0]
+    assert whole.table.to_pylist() == once.table.to_pylist()
+    for about in (whole.about, once.about):
+        assert about.pop("cpu_seconds") > 0
+    assert whole.about == once.about and whole.about["limit"] == 3
+
+    before = (here / "parts" / whole.file).read_bytes()
+    for more, message in (
+        (("--skip", 1), "ends with image 3; expected --skip 3"),
+        (("--skip", 3), "no row is left after the first 3"),
+        (("--skip", 2, "--seed", 1, "--out", "other"), "with fingerprint.seed 0, now it is 1"),
+        (("--skip", 2, "--judge", "builtin:shapes"), "judge_weights nothing, now it is"),
+    ):
+        code, text = xaipipe(*parts, *more)
+        assert code == 2 and message in text, text
+    assert (here / "parts" / whole.file).read_bytes() == before
+
+
 def test_without_opencv_a_row_says_what_it_lacks(manifest, here, xaipipe, monkeypatch):
     monkeypatch.setattr("pipeline.evaluation.baselines.can_inpaint", lambda: False)
     command = ("measure", manifest, *MODEL, "--method", "centre", "--limit", 1, "--to", "rows")

@@ -54,7 +54,7 @@ def test_every_format_gives_the_same_images(tmp_path: Path, suffix: str) -> None
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_select_and_limit(tmp_path: Path, suffix: str) -> None:
+def test_select_skip_and_limit(tmp_path: Path, suffix: str) -> None:
     rows = [
         {"image": f"{i}.jpg", "split": "train" if i % 2 else "val", "fold": i % 3}
         for i in range(12)
@@ -70,6 +70,10 @@ def test_select_and_limit(tmp_path: Path, suffix: str) -> None:
     assert kept(select={"split": "train"}) == [1, 3, 5, 7, 9, 11]
     assert kept(select={"split": "train", "fold": "1"}) == [1, 7]
     assert kept(select={"split": "val"}, limit=2) == [0, 2]
+    assert kept(skip=10) == [10, 11]
+    assert kept(select={"split": "train"}, skip=2, limit=3) == [5, 7, 9]
+    assert kept(limit=7) + kept(skip=7) == list(range(12))
+    assert "no row is left after the first 12 (skip)" in refusal(uri, skip=12)
     assert "no row has split=test" in refusal(uri, select={"split": "test"})
     message = refusal(uri, select={"part": "train"})
     assert "no column `part`" in message and "image, split, fold" in message
