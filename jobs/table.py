@@ -74,6 +74,8 @@ def table(
         head = f"{group[0].images}, {group[0].model}: {results.count_images(shared.table)} images"
         console.print(f"\n{head}, mean and 95 % interval over images", style="bold")
         console.print(_about(group))
+        if hint := _hint(group, results.count_images(shared.table)):
+            console.print(hint)
         report(shared, console)
         ranks = results.Ranks.of(shared, SUMMARY)
         show_ranks(ranks, console)
@@ -88,6 +90,19 @@ def table(
 
 def _names(rows: Sequence[results.RecordedRow]) -> str:
     return ", ".join(sorted({row.name for row in rows}))
+
+
+def _hint(group: Sequence[results.RecordedRow], images: int) -> str | None:
+    """How more images come into the table, where its shortest rows decide about them."""
+    counts = {row.name: results.count_images(row.table) for row in group}
+    short = [name for name, count in counts.items() if count == min(counts.values())]
+    rest = [row for row in group if row.name not in short]
+    if len(rest) < 2:
+        return None
+    ((_, shared),) = results.side_by_side(rest)
+    more = results.count_images(shared.table)
+    left_out = " ".join(f"--without {name}" for name in short)
+    return f"{left_out} would leave {more} images" if more > images else None
 
 
 def _about(group: Sequence[results.RecordedRow]) -> Table:

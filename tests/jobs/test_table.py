@@ -6,14 +6,14 @@ from PIL import Image
 from pipeline.results import SCHEMA, RecordedRow, read_rows, side_by_side
 
 
-def record(folder, name, method, passes, values, **more):
-    """values: {metric: value}, of two images at two areas."""
+def record(folder, name, method, passes, values, ids="ab", **more):
+    """values: {metric: value}, of each image at two areas."""
     rows = [
         {"run": name, "method": method, "id": id_, "target": 1, "target_name": "t"}
         | {"metric": metric, "area": area, "value": value}
         for metric, value in values.items()
         for area in (0.1, 0.2)
-        for id_ in "ab"
+        for id_ in ids
     ]
     asked = {"method": method, "weights": "w", "seed": 0, "preprocess": {}}
     about = {"fingerprint": asked, "passes": passes, **more}
@@ -83,3 +83,13 @@ def test_a_figure_that_cannot_be_written_is_said_first(here, xaipipe):
     (here / "folder").mkdir()
     code, text = xaipipe("table", "nowhere", "--plot", "folder")
     assert code == 2 and "--plot folder: cannot be written: it is a folder" in text
+
+
+def test_short_rows_are_named(here, xaipipe):
+    for name, ids in (("ours", "abcd"), ("start", "abcd"), ("ep", "ab"), ("rise", "ab")):
+        record(here / "rows", name, "inr", 1, {"kept": 0.5}, ids)
+    code, text = xaipipe("table", "rows")
+    assert code == 0 and "photos, torchvision:x: 2 images" in text
+    assert "--without ep --without rise would leave 4 images" in text
+    code, text = xaipipe("table", "rows", "--without", "ep", "--without", "rise")
+    assert code == 0 and "photos, torchvision:x: 4 images" in text and "would leave" not in text
