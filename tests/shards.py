@@ -10,6 +10,7 @@ from pipeline.run import Request
 from pipeline.shapes import CLASSES
 
 FAST = {"steps": 3, "areas": [0.1, 0.3], "model": "builtin:shapes", "workers": 0}
+INDEPENDENT = {"objective.repel_weight": 0.0}  # restarts, which then are worked on together
 
 
 def spec_of(manifest, **changes):

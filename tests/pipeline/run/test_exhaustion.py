@@ -12,10 +12,8 @@ from pipeline.errors import BrokenWorker
 from pipeline.run.worker import ShardWorker, notes_at_start
 from pipeline.shapes import write_dataset
 from pipeline.tables.shard import Shard
-from tests.shards import refs_of, spec_of, tables
+from tests.shards import INDEPENDENT, refs_of, spec_of, tables
 from tests.variants import variants
-
-INDEPENDENT = {"objective.repel_weight": 0.0}  # restarts, which then are worked on together
 
 
 @pytest.fixture(scope="module")
