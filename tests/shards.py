@@ -5,9 +5,10 @@ import io
 import pyarrow.parquet as pq
 
 from pipeline import load_job
-from pipeline.manifest import Manifest
+from pipeline.manifest import ImageRef, Manifest
 from pipeline.run import Request
 from pipeline.shapes import CLASSES
+from pipeline.tables import Shard
 
 FAST = {"steps": 3, "areas": [0.1, 0.3], "model": "builtin:shapes", "workers": 0}
 INDEPENDENT = {"objective.repel_weight": 0.0}  # restarts, which then are worked on together
@@ -25,3 +26,8 @@ def tables(result):
 
 def refs_of(manifest):
     return tuple(Manifest(str(manifest), classes=CLASSES))
+
+
+def ones(count):
+    """Shards of one image, which is nowhere."""
+    return (Shard((ImageRef(id=f"{n:03}", image="", target=0, extra={}),)) for n in range(count))
