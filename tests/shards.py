@@ -12,6 +12,7 @@ from pipeline.tables import Shard
 
 FAST = {"steps": 3, "areas": [0.1, 0.3], "model": "builtin:shapes", "workers": 0}
 INDEPENDENT = {"objective.repel_weight": 0.0}  # restarts, which then are worked on together
+CENTRE = {"method": "centre", "steps": None}
 
 
 def spec_of(manifest, **changes):
@@ -26,6 +27,11 @@ def tables(result):
 
 def refs_of(manifest):
     return tuple(Manifest(str(manifest), classes=CLASSES))
+
+
+def highest(scores, count):
+    """So many classes, by falling score."""
+    return sorted(range(len(scores)), key=lambda k: (-scores[k], k))[:count]
 
 
 def ones(count):

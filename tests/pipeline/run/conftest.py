@@ -1,9 +1,31 @@
-"""For tests of runs: a request of a GPU."""
+"""For tests of runs: generated images, their scores, and a request of a GPU."""
 
 import pytest
+import torch
 
 from pipeline import Request, load_job
+from pipeline.images import load_image
+from pipeline.run.worker import ShardWorker
 from pipeline.shapes import write_dataset
+from tests.shards import refs_of, spec_of
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """The manifest of four generated images."""
+    return write_dataset(tmp_path_factory.mktemp("shapes"), 4, 0)
+
+
+@pytest.fixture(scope="module")
+def scores(dataset):
+    """Of all classes, by id."""
+    worker = ShardWorker(spec_of(dataset))
+    found = {}
+    for ref in refs_of(dataset):
+        image = load_image(ref.image, worker.classifier.preprocess).pixels[None]
+        with torch.no_grad():
+            found[ref.id] = worker.classifier.classify(image).softmax(1)[0].tolist()
+    return found
 
 
 @pytest.fixture
