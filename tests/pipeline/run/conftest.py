@@ -12,13 +12,13 @@ from tests.shards import refs_of, spec_of
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """The manifest of four generated images."""
+    """A manifest of four generated images."""
     return write_dataset(tmp_path_factory.mktemp("shapes"), 4, 0)
 
 
 @pytest.fixture(scope="module")
 def scores(dataset):
-    """Of all classes, by id."""
+    """Scores of all classes of these images, by id."""
     worker = ShardWorker(spec_of(dataset))
     found = {}
     for ref in refs_of(dataset):
@@ -26,6 +26,12 @@ def scores(dataset):
         with torch.no_grad():
             found[ref.id] = worker.classifier.classify(image).softmax(1)[0].tolist()
     return found
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    """The address of a manifest of six generated images."""
+    return str(write_dataset(tmp_path_factory.mktemp("shapes"), 6, 0))
 
 
 @pytest.fixture
