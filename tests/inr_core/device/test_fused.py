@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import shutil
 from functools import partial
 
 import pytest
@@ -16,9 +15,9 @@ from inr_core.game import ObjectiveConfig, Scene, perturbation, reveal
 from inr_core.game.objective import rewards
 from inr_core.masks import Canvas, MaskConfig, SirenConfig, area, init_parameters
 from inr_core.optimisation import Networks, OptimiseConfig, Others, Schedule, adam, fit, step
+from tests.compilers import needs_compiler
 
 RANDOM = torch.Generator().manual_seed(0)
-needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler: g++")
 
 
 def all_fused():

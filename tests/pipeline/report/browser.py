@@ -1,10 +1,16 @@
 """For tests in a browser: pages opened from disk, and what they complain of."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.reports import picture
+from tests.reports import CHROMIUM, picture
+
+needs_chromium = pytest.mark.skipif(
+    not Path(CHROMIUM).exists(), reason=f"no {CHROMIUM} to open pages in"
+)
 
 
 class Opened:

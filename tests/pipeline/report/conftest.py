@@ -1,5 +1,6 @@
-"""For tests of the report: three runs, and the page of one of them."""
+"""For tests of the report: three runs, the page of one of them, and pages in a browser."""
 
+import shutil
 import sys
 
 import pytest
@@ -8,7 +9,17 @@ from jobs import cli
 from pipeline.shapes import write_dataset
 from tests.once import made_once
 from tests.patterns import write_patterns
-from tests.reports import AREAS, FACTORY, HOSTILE, IMAGES, explain, write_metrics
+from tests.pipeline.report.browser import Opened
+from tests.reports import (
+    AREAS,
+    CHROMIUM,
+    FACTORY,
+    FLAGS,
+    HOSTILE,
+    IMAGES,
+    explain,
+    write_metrics,
+)
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +81,40 @@ def hostile(tmp_path_factory):
         explain(out, manifest, model="python:hostile_factory:make", method="centre")
     write_patterns(out)
     return out
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium):
+    """A browser that has kept nothing yet."""
+    made = chromium.new_context(viewport={"width": 1100, "height": 900})
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def patterned(runs, tmp_path_factory):
+    """A run with patterns, not to be changed, and their rows."""
+    out = tmp_path_factory.mktemp("patterned") / "out"
+    shutil.copytree(runs / "ours", out)
+    return out, *write_patterns(out)
+
+
+@pytest.fixture
+def opened(patterned, runs, xaipipe, context):
+    """The page of that run beside another one, without a complaint until the end."""
+    out = patterned[0]
+    if not out.with_suffix(".html").exists():
+        assert xaipipe("report", out, "--against", runs / "centre")[0] == 0
+    made = Opened(context, out.with_suffix(".html"))
+    yield made
+    assert made.complaints == []

@@ -15,6 +15,7 @@ from tests.reports import Page
 
 @pytest.fixture
 def patterned(runs, tmp_path):
+    """As the others read it, to be changed."""
     shutil.copytree(runs / "ours", tmp_path / "out")
     return tmp_path / "out", *write_patterns(tmp_path / "out")
 

@@ -5,23 +5,8 @@ import dataclasses
 import pytest
 
 from jobs.plan import cpus
-from pipeline import Request, load_job
 from pipeline.run import estimate
 from pipeline.run.estimate import Host, estimate_cost
-from pipeline.shapes import write_dataset
-
-
-@pytest.fixture
-def request_on_gpu(tmp_path):
-    manifest = str(write_dataset(tmp_path / "data", 1, 0))
-    given = {"manifest": manifest, "model": "builtin:shapes", "workers": 0}
-
-    def make(**changes):
-        request = Request(load_job(None, {**given, **changes}))
-        request.device = "cuda"
-        return request
-
-    return make
 
 
 def cost(request, attempts=0, seconds=0.0):

@@ -10,17 +10,9 @@ import torch
 from inr_core import METHODS, CaptureFailed
 from pipeline.errors import BrokenWorker
 from pipeline.run.worker import ShardWorker, notes_at_start
-from pipeline.shapes import write_dataset
 from pipeline.tables.shard import Shard
-from tests.shards import refs_of, spec_of, tables
+from tests.shards import INDEPENDENT, refs_of, spec_of, tables
 from tests.variants import variants
-
-INDEPENDENT = {"objective.repel_weight": 0.0}  # restarts, which then are worked on together
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("shapes"), 4, 0)
 
 
 class Narrow(torch.nn.Module):

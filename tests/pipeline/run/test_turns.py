@@ -14,7 +14,6 @@ from pipeline.images.loading import decoded
 from pipeline.run.actor import Actor
 from pipeline.run.turns import Turns
 from pipeline.run.worker import ShardWorker
-from pipeline.shapes import write_dataset
 from pipeline.tables.shard import Shard
 from tests.shards import refs_of, spec_of, tables
 
@@ -27,11 +26,6 @@ def actor_of(make):
     actor.turns = Turns()
     actor.ready(make, "w", {})
     return actor
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("shapes"), 4, 0)
 
 
 def test_turns_are_taken_by_number_whatever_the_order_of_arrival():

@@ -14,14 +14,9 @@ from PIL import Image
 from pipeline.images.loading import load_image
 from pipeline.run.batches import chunks
 from pipeline.run.worker import ShardWorker
-from pipeline.shapes import CLASSES, write_dataset
+from pipeline.shapes import CLASSES
 from pipeline.tables.shard import Shard
 from tests.shards import refs_of, spec_of, tables
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("shapes"), 4, 0)
 
 
 def test_rows_of_a_shard(dataset):
