@@ -1,7 +1,8 @@
 """Our objective on plain grids of pixels: what is left of the method without the networks.
 
 Every area of an image has a field of its own on the coarse grid, in place of one network for all
-areas. The start, exact area, game, outline penalty, temperature and rates are ours.
+areas. The start, exact area, game, outline penalty, temperature and schedule are ours. The rate is
+not: a cell moves by no more than its rate a step, where a network's weights move its whole field.
 
 Shapes: B images, A areas, P coarse cells, S steps, H, W.
 """
@@ -9,6 +10,7 @@ Shapes: B images, A areas, P coarse cells, S steps, H, W.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,7 +34,7 @@ class PixelsConfig(PeerConfig):
     temperature: float = 0.05
     start: PathConfig = field(default_factory=PathConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
+    optimise: OptimiseConfig = field(default_factory=partial(OptimiseConfig, learning_rate=0.3))
 
     def __post_init__(self) -> None:
         PeerConfig.__post_init__(self)
