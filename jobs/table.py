@@ -71,10 +71,11 @@ def table(
     rows.sort(key=lambda row: row.name != first)
     texts, plots = [], []
     for group, shared in results.side_by_side(rows):
-        head = f"{group[0].images}, {group[0].model}: {results.count_images(shared.table)} images"
+        images_shared = results.count_images(shared.table)
+        head = f"{group[0].images}, {group[0].model}: {images_shared} images"
         console.print(f"\n{head}, mean and 95 % interval over images", style="bold")
         console.print(_about(group))
-        if hint := _hint(group, results.count_images(shared.table)):
+        if hint := _hint(group, images_shared):
             console.print(hint)
         report(shared, console)
         ranks = results.Ranks.of(shared, SUMMARY)
@@ -95,7 +96,8 @@ def _names(rows: Sequence[results.RecordedRow]) -> str:
 def _hint(group: Sequence[results.RecordedRow], images: int) -> str | None:
     """How more images come into the table, where its shortest rows decide about them."""
     counts = {row.name: results.count_images(row.table) for row in group}
-    short = [name for name, count in counts.items() if count == min(counts.values())]
+    least = min(counts.values())
+    short = [name for name, count in counts.items() if count == least]
     rest = [row for row in group if row.name not in short]
     if len(rest) < 2:
         return None

@@ -85,6 +85,8 @@ class Manifest:
         classes: Sequence[str] | int | Targets | None = None,
         labelled: bool = False,
     ) -> None:
+        if skip < 0:
+            raise RequestError(f"skip is {skip}; expected 0 or more rows")
         if limit is not None and limit < 1:
             raise RequestError(f"limit is {limit}; expected at least 1 image")
         given = [plain_path(one) for one in ([uri] if isinstance(uri, str) else uri)]

@@ -87,6 +87,8 @@ def test_rows_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
     assert Manifest(uri, limit=3).check().extra_types == {"n": pa.int64()}
     with pytest.raises(RequestError, match="limit is 0"):
         Manifest(uri, limit=0)
+    with pytest.raises(RequestError, match="skip is -1"):
+        Manifest(uri, skip=-1)
 
 
 def test_select_reads_a_bool_as_json_and_as_python_write_it(tmp_path: Path) -> None:
