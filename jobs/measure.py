@@ -69,11 +69,9 @@ def measure(
 
     [bold]Examples[/] (the first two after `xaipipe demo`)
 
-      xaipipe measure xaipipe-demo/data/manifest.csv --model builtin:shapes --method start --to rows
-      --limit 4
+      xaipipe measure xaipipe-demo/data/manifest.csv --model builtin:shapes --limit 4 --to rows
 
-      xaipipe measure xaipipe-demo/data/manifest.csv --model builtin:shapes --method start --to rows
-      --skip 4 --add
+      xaipipe measure xaipipe-demo/data/manifest.csv --model builtin:shapes --skip 4 --add --to rows
 
       xaipipe measure test.csv --model torchvision:resnet50 --method ep --set game=dual --row dual
     """
